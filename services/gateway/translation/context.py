@@ -1,0 +1,28 @@
+"""What the answer's side of a translation must remember of the request's side."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class ResponseContext(msgspec.Struct, frozen=True, kw_only=True):
+    """One per request, made by the request translator, read by readers and writers."""
+
+    requested_model: str  # echoed to the client, whatever the upstream calls it
+    stream: bool = False
+    include_usage: bool = False  # OpenAI clients: stream_options.include_usage
+    tool_names: Mapping[str, str] = {}  # upstream's name -> client's, only for names that had to change
+    stop_sequences: tuple[str, ...] = ()  # those the upstream was not told, to be scanned for in the text
+    legacy_functions: bool = False  # OpenAI clients that sent `functions`: answer with function_call
+    inline_think_tags: bool = False  # from the dialect
+    verify_signatures: bool = False  # from the dialect
+
+
+class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The upstream's body, the hints that could not be honoured, and the context for the answer."""
+
+    body: bytes
+    context: ResponseContext
+    dropped: tuple[
+        str, ...
+    ] = ()  # field names, for x-zcode-dropped-params; `temperature=1` style where a value was changed
