@@ -1,0 +1,80 @@
+"""
+Spelling tool names and tool call ids the way the upstream demands, deterministically and without collisions.
+
+A name that is legal is never touched. Any other becomes its first characters (illegal ones replaced by `_`) with `_`
+and eight hex digits of its SHA-256 at the end, so that the same name is the same bytes on every turn and the
+upstream's prompt cache holds. Sources: translation.md A4 (ids), A5 (names), B154.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+
+_LEGAL = re.compile(r"[a-zA-Z0-9_-]+")
+_ILLEGAL_CHARACTER = re.compile(r"[^a-zA-Z0-9_-]")
+_DIGITS = 8
+
+
+class ToolNames:
+    """
+    The names of one request, from the client's spelling to the upstream's.
+
+    `declared` are the names of the request's tools: the legal ones among them are taken before anything is mapped,
+    so a mapped name never equals a real one. Names that only occur in the history are mapped as they come.
+    """
+
+    def __init__(self, declared: Iterable[str] = (), limit: int = 64) -> None:
+        self._limit = limit
+        self._sent: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        names = tuple(declared)
+        for name in names:
+            if self._legal(name):
+                self._claim(name, name)
+        for name in names:
+            self.upstream(name)
+
+    def upstream(self, name: str) -> str:
+        """Return the upstream's spelling of a client's name; the same answer however often it is asked."""
+        sent = self._sent.get(name)
+        if sent is not None:
+            return sent
+        if self._legal(name) and name not in self._owners:
+            return self._claim(name, name)
+        return self._claim(name, _free(name, self._limit, self._owners))
+
+    @property
+    def changed(self) -> Mapping[str, str]:
+        """Return the upstream's spelling to the client's, for the names that differ."""
+        return {sent: name for sent, name in self._owners.items() if sent != name}
+
+    def _legal(self, name: str) -> bool:
+        return len(name) <= self._limit and _LEGAL.fullmatch(name) is not None
+
+    def _claim(self, name: str, sent: str) -> str:
+        self._sent[name] = sent
+        self._owners[sent] = name
+        return sent
+
+
+class ToolIds(ToolNames):
+    """The same for tool call ids, whose alphabet is limited and whose length is not. One per request or answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def _legal(self, name: str) -> bool:
+        return _LEGAL.fullmatch(name) is not None
+
+
+def _free(name: str, limit: int, owners: Mapping[str, str]) -> str:
+    """Return the first mapped spelling that nobody has; the first try is the one that is always taken in practice."""
+    stem = _ILLEGAL_CHARACTER.sub("_", name)[: limit - _DIGITS - 1]
+    salt = 0
+    while True:
+        text = f"{name}\0{salt}" if salt else name
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+        candidate = f"{stem}_{digest}"
+        if candidate not in owners:
+            return candidate
+        salt += 1
