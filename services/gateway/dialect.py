@@ -42,6 +42,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     strict_tools: bool = True  # understands `strict` on a tool
     tool_stream: bool = False  # wants tool_stream:true to stream arguments in fragments
     tool_name_max: int = 64
+    schema_combinators: bool = True  # accepts anyOf, oneOf, allOf at the top of a tool's schema
     tool_result_images: bool = False  # accepts images inside a tool message
     tool_calls_without_tools: bool = True  # accepts a history of tool calls when no tools are declared
     max_tokens_field: str = "max_tokens"
