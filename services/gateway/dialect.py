@@ -60,6 +60,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     developer_role: bool = False
     mid_system: MidSystem = MidSystem.NATIVE
     user_field: str | None = "user"
+    user_id_min: int = 1  # a shorter or longer user id is sent as its hash
     user_id_max: int = 128
     temperature_max: float = 2.0
     zero_temperature_is_do_sample: bool = False  # temperature 0 is written as do_sample:false
@@ -85,6 +86,7 @@ GLM_OPENAI = Dialect(
     efforts=(),
     reasoning_field="reasoning_content",
     user_field="user_id",
+    user_id_min=6,
     temperature_max=1.0,
     zero_temperature_is_do_sample=True,
     top_p_min=0.01,
