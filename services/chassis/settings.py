@@ -91,6 +91,7 @@ def load_settings(
     if value is not None and validate is not None:
         faults += _complaints(validate(value), faults, reader.places)
     warnings = (*reader.warnings, *_unknown_variables(environ, variables))
+    faults.sort(key=_reading_order)
     return Loaded(value=value, faults=tuple(faults), warnings=warnings, places=reader.places)
 
 
@@ -145,6 +146,11 @@ def _complaints(found: Iterable[Complaint], before: list[Fault], places: Mapping
             above = above.rpartition(".")[0]
         faults.append(Fault(place=places.get(above, DEFAULT), path=path, message=message))
     return faults
+
+
+def _reading_order(fault: Fault) -> tuple[bool, int]:
+    """The file from top to bottom, then everything else."""
+    return fault.place.kind != "file", fault.place.line or 0
 
 
 def _unknown_variables(environ: Mapping[str, str], variables: Variables) -> list[Fault]:

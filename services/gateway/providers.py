@@ -26,7 +26,7 @@ START_PLAN_CONFIGS: Final = "https://zcode.z.ai/api/v1/client/configs"
 
 
 class OAuthAddresses(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where a login goes; `/{flow_id}` is appended to `poll_url`. All are settings, so that a stand-in can serve them."""
+    """Where a login goes; `/{flow_id}` is appended to `poll_url`. Settings, so that a stand-in can serve them."""
 
     authorize_url: str | None = None
     token_url: str | None = None
