@@ -1,0 +1,59 @@
+"""
+What the head of an answer says about its body, and what we refuse to guess. Pure; both transports judge by it.
+
+RFC 9112 section 6.3 with every ambiguity refused instead of resolved: an answer with both content-length and
+transfer-encoding, two content-lengths, a transfer coding other than one `chunked`, chunked in HTTP/1.0, a switch of
+protocols nobody asked for.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.gateway.upstream.transport import AnswerLimits, AnswerTooLarge, ProtocolViolation
+
+_LINE: Final = 4  # ": " and the line break, which count as header bytes
+_BODILESS: Final = frozenset({204, 304})
+
+
+def check_head(status: int, version: str, headers: Sequence[tuple[bytes, bytes]], limits: AnswerLimits) -> None:
+    """Raise `ProtocolViolation` or `AnswerTooLarge` for a final head that is not to be trusted."""
+    if version not in {"1.1", "1.0"}:
+        raise ProtocolViolation("the upstream's answer is not HTTP/1.1")
+    if status < 200:
+        raise ProtocolViolation("the upstream switched protocols unasked")
+    if len(headers) > limits.header_count:
+        raise AnswerTooLarge(f"the upstream's answer has more than {limits.header_count} headers")
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value) + _LINE
+        if name == b"content-length":
+            lengths.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+    if size > limits.headers:
+        raise AnswerTooLarge(f"the headers of the upstream's answer exceed {limits.headers} bytes")
+    _check_framing(version, lengths, codings, limits)
+
+
+def _check_framing(version: str, lengths: list[bytes], codings: list[bytes], limits: AnswerLimits) -> None:
+    if len(lengths) + len(codings) > 1:
+        raise ProtocolViolation("the upstream's answer is framed more than once")
+    if codings and (codings[0].lower() != b"chunked" or version == "1.0"):
+        raise ProtocolViolation("the upstream's answer has a transfer coding that was not offered")
+    if lengths:
+        if not lengths[0].isdigit():
+            raise ProtocolViolation("the upstream's answer has a content-length that is not a number")
+        if int(lengths[0]) > limits.body:
+            raise AnswerTooLarge(f"the upstream announced a body of more than {limits.body} bytes")
+
+
+def has_no_body(method: str, status: int) -> bool:
+    """Tell whether the answer ends with its head, whatever the head says."""
+    return method == "HEAD" or status in _BODILESS
+
+
+def ends_with_connection(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Tell whether only the end of the connection ends the body."""
+    return not any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)

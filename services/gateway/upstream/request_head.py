@@ -1,0 +1,49 @@
+"""
+The head of a request as bytes. Pure; both transports refuse the same requests by it, before anything is sent.
+
+The framing headers (host, content-length, connection) are written here and nowhere else, so that no value that came
+from a client can change where a request ends or who answers it.
+"""
+
+import re
+
+from services.gateway.upstream.transport import Origin, ProtocolViolation, UpstreamRequest
+
+_PATH = re.compile(rb"/[!-~]*")
+_HEADERS = re.compile(
+    rb"(?:(?!(?i:host|content-length|connection|transfer-encoding):)"
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)*"
+)
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})  # an empty body of these is not announced (RFC 9110, 8.6)
+
+
+def header_lines(request: UpstreamRequest) -> bytes:
+    """Return the request's own headers as lines; raise `ProtocolViolation` where one would break the framing."""
+    if not (request.method.isascii() and request.method.isalpha() and request.method.isupper()):
+        raise ProtocolViolation("the method of the request is not a token")
+    if _PATH.fullmatch(request.path) is None:
+        raise ProtocolViolation("the path of the request holds a character that does not belong in a request line")
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in request.headers])
+    if _HEADERS.fullmatch(lines) is None:
+        raise ProtocolViolation("a header of the request is not a token, holds a line break or belongs to the framing")
+    return lines
+
+
+def announces_length(request: UpstreamRequest) -> bool:
+    """Tell whether the request carries a content-length."""
+    return bool(request.body) or request.method not in _BODILESS
+
+
+class HeadWriter:
+    """Writes heads for one origin; what is the same in all of them is built once."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, origin: Origin) -> None:
+        self._host = b" HTTP/1.1\r\nhost: %b\r\n" % origin.authority.encode("ascii")
+
+    def write(self, request: UpstreamRequest) -> bytes:
+        """Return request line and headers with the empty line; raise `ProtocolViolation`."""
+        lines = header_lines(request)
+        end = b"content-length: %d\r\n\r\n" % len(request.body) if announces_length(request) else b"\r\n"
+        return b"".join((request.method.encode(), b" ", request.path, self._host, lines, end))
