@@ -1,0 +1,134 @@
+"""
+Faults of our own making: one small constructor each, with a message that says what to do next.
+
+Upstream errors are read by `errors.read_fault`; what a transport raises becomes one of these in `exchange`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.gateway.translation.fault import Action, Fault
+
+_SERVED: Final = (
+    "POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /v1/models/{id} "
+    "and GET /health"
+)
+_KNOWN_ELSEWHERE: Final = (
+    "/v1/messages/batches",
+    "/v1/files",
+    "/v1/complete",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/images",
+    "/v1/audio",
+    "/v1/moderations",
+)
+_ENDINGS: Final = ("/messages/count_tokens", "/chat/completions", "/messages", "/models")
+
+
+def unauthenticated(message: str) -> Fault:
+    """401: no client key, a wrong one, or two that differ."""
+    return Fault(status=401, message=message, code="invalid_api_key", should_retry=False)
+
+
+def not_found_route(path: str) -> Fault:
+    """404: no such route; names the right one where the path shows what was meant."""
+    meant = next((f"/v1{ending}" for ending in _ENDINGS if path.rstrip("/").endswith(ending)), None)
+    if path.startswith(_KNOWN_ELSEWHERE):
+        message = f"{path} is not supported by this gateway; it serves {_SERVED}."
+    elif meant is not None and meant != path:
+        message = (
+            f"There is no {path}; did you mean {meant}? The base URL may hold one path segment too many or too few."
+        )
+    else:
+        message = f"There is no {path}; this gateway serves {_SERVED}."
+    return Fault(status=404, message=message, code="unknown_url")
+
+
+def not_found_model(model: str, known: Sequence[str]) -> Fault:
+    """404 of the listing; `known` are the ids to suggest."""
+    hint = f"; known are {', '.join(known)}" if known else ""
+    return Fault(status=404, message=f"The model `{model}` is not listed{hint}.", code="model_not_found", param="model")
+
+
+def method_not_allowed(method: str, path: str, allowed: Sequence[str]) -> Fault:
+    """405; the caller adds the `allow` header."""
+    return Fault(
+        status=405,
+        message=f"{path} does not take {method}; use {' or '.join(allowed)}.",
+        code="method_not_allowed",
+    )
+
+
+def bad_request(message: str, param: str | None = None, code: str | None = None, status: int = 400) -> Fault:
+    """400 or another 4xx: the client's body or headers."""
+    return Fault(status=status, message=message, param=param, code=code)
+
+
+def too_large(limit: int | None = None) -> Fault:
+    """413: the request body is above `limit` bytes."""
+    size = "the limit" if limit is None else f"{limit} bytes"
+    return Fault(
+        status=413,
+        message=f"The request body is larger than {size}; shorten the conversation or raise the limit `limits.body`.",
+        code="request_too_large",
+        should_retry=False,
+    )
+
+
+def unsupported_encoding(coding: str) -> Fault:
+    """415: a request body with a content-encoding."""
+    return Fault(
+        status=415,
+        message=f"A request body with content-encoding `{coding[:40]}` is not read here; send it uncompressed.",
+        code="unsupported_content_encoding",
+    )
+
+
+def overloaded(retry_after: float, message: str = "") -> Fault:
+    """429: our own limits; `retry_after` in seconds."""
+    return Fault(
+        status=429,
+        message=message or "Too many requests are waiting at this gateway; try again shortly or send fewer at once.",
+        code="gateway_overloaded",
+        retry_after=retry_after,
+        should_retry=True,
+        action=Action.THROTTLE,
+    )
+
+
+def draining(retry_after: float) -> Fault:
+    """503: this process is about to stop; another one, or the next, will serve."""
+    return Fault(
+        status=503,
+        anthropic_status=529,
+        message="This gateway is shutting down; try again.",
+        code="gateway_draining",
+        retry_after=retry_after,
+        should_retry=True,
+    )
+
+
+def misconfigured(message: str, code: str = "gateway_misconfigured", status: int = 500) -> Fault:
+    """500: only the operator can help; the message names the setting or the command."""
+    return Fault(status=status, message=message, code=code, should_retry=False, action=Action.CONFIGURATION)
+
+
+def internal(request_id: str) -> Fault:
+    """500: a defect of the gateway."""
+    return Fault(
+        status=500,
+        message=f"The gateway failed on this request; its log has the cause under request id {request_id}.",
+        code="internal_error",
+    )
+
+
+def unreachable(message: str, status: int = 502) -> Fault:
+    """502, or 503 when no connection slot was free: the upstream could not be asked, or broke off."""
+    return Fault(status=status, message=message, code="upstream_unreachable", action=Action.RETRY)
+
+
+def timeout(message: str) -> Fault:
+    """504: the upstream took too long. Its outcome is unknown, so this is never retried by us."""
+    return Fault(status=504, message=message, code="timeout")
