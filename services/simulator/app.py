@@ -1,0 +1,52 @@
+"""
+The simulator as a whole: which area answers which path.
+
+One file per area, each offering `routes()`: `chat` (coding plan) and `control` today; the start plan, OAuth and the
+account endpoints join here as files of their own.
+"""
+
+from services.simulator.chat import Chat
+from services.simulator.connection import Connection
+from services.simulator.control import PREFIX, Control, json_answer
+from services.simulator.records import Records, Request
+from services.simulator.scripts import load
+from services.simulator.settings import SimulatorSettings
+
+_HOME = {"service": "zcode-simulator", "message": "A stand-in for the upstream: every answer is simulated."}
+
+
+class Simulator:
+    """Answers requests. `records`, `scripts` and `chat.keys` are the in-process side of the control endpoints."""
+
+    def __init__(self, settings: SimulatorSettings = SimulatorSettings()) -> None:  # noqa: B008 (a frozen value)
+        self.settings = settings
+        self.records = Records(settings)
+        self.scripts = load(settings.scripts_file)
+        self.chat = Chat(settings, self.scripts, self.records)
+        self._routes = self.chat.routes() | Control(self.scripts, self.records).routes()
+        self._connections: set[Connection] = set()
+
+    def connection(self) -> Connection:
+        """Make the protocol of a new connection."""
+        return Connection(self.records, self._handle, self._connections)
+
+    def drop_connections(self) -> None:
+        """Drop every connection, because the server stops."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    async def _handle(self, request: Request, link: Connection) -> bool:
+        if not request.path.startswith(PREFIX):
+            self.records.add(request)
+        handler = self._routes.get(request.path)
+        if handler is not None:
+            return await handler(request, link)
+        status, body = (200, _HOME) if request.path == "/" else (404, _not_found(request))
+        link.write(json_answer(status, body, keep_alive=request.keep_alive))
+        await link.drain()
+        return request.keep_alive
+
+
+def _not_found(request: Request) -> dict[str, object]:
+    # The upstream's web framework answers unknown paths itself, in a shape of its own.
+    return {"timestamp": int(request.at * 1000), "status": 404, "error": "Not Found", "path": request.path}
