@@ -27,11 +27,13 @@ class ToolNames:
         self._limit = limit
         self._sent: dict[str, str] = {}
         self._owners: dict[str, str] = {}
-        names = tuple(declared)
-        for name in names:
+        others = []
+        for name in declared:
             if self._legal(name):
                 self._claim(name, name)
-        for name in names:
+            else:
+                others.append(name)
+        for name in others:
             self.upstream(name)
 
     def upstream(self, name: str) -> str:

@@ -24,7 +24,7 @@ def too_deep(document: bytes, limit: int) -> bool:
     Meant for the parts that are passed on unread (tool input, schemas); a part with few brackets costs two counts.
     Text that is not JSON gives either answer: its decoder says what is wrong with it.
     """
-    if document.count(b"{") + document.count(b"[") <= limit:
+    if len(document) <= 2 * limit or document.count(b"{") + document.count(b"[") <= limit:
         return False
     # Escaped backslashes go before escaped quotes, or `\\"` would be taken for an escaped quote.
     bare = document.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_TO_SQUARE, _NOT_STRUCTURE)

@@ -1,0 +1,138 @@
+"""Anthropic content blocks as OpenAI content parts and texts. Knows blocks, not conversations."""
+
+from typing import Any, Final
+
+import msgspec
+
+from services.gateway.dialect import Dialect
+from services.gateway.translation.names import ToolNames
+from services.gateway.translation.refusal import TranslationError
+from services.gateway.wire.anthropic import (
+    Base64Source,
+    ContentSource,
+    DocumentBlock,
+    FileSource,
+    ImageBlock,
+    ResultContent,
+    SearchResultBlock,
+    ServerToolResult,
+    TextBlock,
+    TextSource,
+    ToolReferenceBlock,
+    UrlSource,
+)
+
+Part = dict[str, Any]
+"""A part of an OpenAI message's content."""
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """What a search result or a fetched page says of itself; every field may be missing."""
+
+    title: str | None = None
+    url: str | None = None
+    text: str | None = None
+    stdout: str | None = None
+
+
+_SOURCES: Final = msgspec.json.Decoder(list[_Source] | _Source | str | None)
+
+
+def text_part(text: str) -> Part:
+    """Return a part of plain text."""
+    return {"type": "text", "text": text}
+
+
+class Blocks:
+    """Turns one request's blocks into parts, and remembers which hints were lost on the way."""
+
+    def __init__(self, dialect: Dialect, names: ToolNames, model: str, dropped: list[str]) -> None:
+        self._dialect = dialect
+        self._names = names
+        self._model = model
+        self._dropped = dropped
+
+    def part(self, block: ResultContent, path: str) -> list[Part]:
+        """Return the parts that stand for a block; none for an empty text. `path` is the block's own."""
+        if block.cache_control is not None:
+            self._dropped.append("cache_control")
+        match block:
+            case TextBlock():
+                return [text_part(block.text)] if block.text else []
+            case ImageBlock():
+                return [self._image(block, path)]
+            case DocumentBlock():
+                return self._document(block, path)
+            case SearchResultBlock():
+                self._citations(block.citations)
+                return [text_part(_lines(block.title, block.source, *(item.text for item in block.content)))]
+            case ToolReferenceBlock():
+                return [text_part(f"Tool {self._names.upstream(block.tool_name)} is now available.")]
+
+    def _image(self, block: ImageBlock, path: str) -> Part:
+        if block.transformations:
+            self._dropped.append("image.transformations")
+        if not self._dialect.images:
+            raise self._unsupported("image blocks", path)
+        match block.source:
+            case Base64Source(media_type=kind, data=data):
+                return _image_part(f"data:{kind};base64,{data}")
+            case UrlSource(url=url):
+                if not self._dialect.image_urls:
+                    raise self._unsupported("image URLs", f"{path}.source")
+                return _image_part(url)
+            case FileSource():
+                raise _files_unavailable(path)
+
+    def _document(self, block: DocumentBlock, path: str) -> list[Part]:
+        self._citations(block.citations)
+        match block.source:
+            case TextSource(data=text):
+                return [text_part(_lines(block.title, block.context, text))]
+            case ContentSource(content=content):
+                head = _lines(block.title, block.context)
+                inner = [TextBlock(text=content)] if isinstance(content, str) else content
+                parts = [part for item in inner for part in self.part(item, f"{path}.source.content")]
+                return [text_part(head), *parts] if head else parts
+            case Base64Source(media_type=kind, data=data):
+                if not self._dialect.files:
+                    raise self._unsupported("document blocks", path)
+                name = block.title or "document.pdf"
+                return [{"type": "file", "file": {"filename": name, "file_data": f"data:{kind};base64,{data}"}}]
+            case UrlSource():
+                raise self._unsupported("document URLs", f"{path}.source")
+            case FileSource():
+                raise _files_unavailable(path)
+
+    def _citations(self, citations: Any) -> None:
+        if isinstance(citations, dict) and citations.get("enabled"):
+            self._dropped.append("citations")
+
+    def _unsupported(self, what: str, path: str) -> TranslationError:
+        return TranslationError(f"{path}: {what} are not supported by model {self._model}", param=path)
+
+
+def server_result_text(block: ServerToolResult) -> str:
+    """Return the titles and addresses that a tool on Anthropic's side found, one a line; empty if it has none."""
+    try:
+        found = _SOURCES.decode(block.content) if block.content else None
+    except msgspec.DecodeError:
+        return ""
+    if isinstance(found, str):
+        return found
+    sources = found if isinstance(found, list) else [found] if found else []
+    lines = (": ".join(filter(None, (item.title, item.url, item.text, item.stdout))) for item in sources)
+    return "\n".join(filter(None, lines))
+
+
+def _image_part(url: str) -> Part:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _files_unavailable(path: str) -> TranslationError:
+    param = f"{path}.source"
+    return TranslationError(f"{param}: file sources are not available on this upstream", param=param)
+
+
+def _lines(*texts: str | None) -> str:
+    return "\n".join(filter(None, texts))
