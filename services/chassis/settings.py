@@ -32,7 +32,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True):
         str, str
     ] = {}  # variable -> path; used only where nothing else is said; the first set one counts
     prefix: str = ""  # an unknown variable that begins so is worth a warning; empty: none is
-    others: frozenset[str] = frozenset()  # variables with the prefix that are read elsewhere
+    others: tuple[str, ...] = ()  # beginnings of variables with the prefix that are read elsewhere
     later_keys: Mapping[str, str] = {}  # path of a key of another version -> note for the warning
 
 
@@ -154,12 +154,13 @@ def _reading_order(fault: Fault) -> tuple[bool, int]:
 
 
 def _unknown_variables(environ: Mapping[str, str], variables: Variables) -> list[Fault]:
-    known = [*variables.names, *variables.fallbacks, *variables.others]
-    files = {name + _FILE_SUFFIX for name in variables.names}
+    if not variables.prefix:
+        return []
+    known = {*variables.names, *(name + _FILE_SUFFIX for name in variables.names)}
     warnings = []
     for name in sorted(environ):
-        if variables.prefix and name.startswith(variables.prefix) and name not in files and name not in known:
-            hint = did_you_mean(name, known)
+        if name.startswith(variables.prefix) and name not in known and not name.startswith(variables.others):
+            hint = did_you_mean(name, list(variables.names))
             message = f"no setting is read from this variable{'; ' if hint else ''}{hint}"
             warnings.append(Fault(place=Place(kind="environment", name=name), path="", message=message))
     return warnings

@@ -45,6 +45,8 @@ def parse(kind: inspect.Type, text: str) -> object:
             return text
         case inspect.EnumType() if text in {member.value for member in kind.cls}:
             return kind.cls(text)
+        case inspect.CustomType() if kind.cls is Secret:
+            return printable(text)
         case inspect.StrType() if text:
             return text
         case inspect.StrType():

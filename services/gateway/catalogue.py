@@ -38,6 +38,11 @@ PINNED: Final = (
 )
 
 
+# What `zcode-proxy env` points clients at where the configuration has no default model.
+MAIN_MODEL: Final = "glm-5.2"
+SMALL_MODEL: Final = "glm-4.5-air"
+
+
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of all models whose name begins with `prefix`: Dialect fields that differ from the route's own."""
 

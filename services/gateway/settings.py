@@ -248,7 +248,7 @@ VARIABLES: Final = Variables(
         "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry.otlpEndpoint",
     },
     prefix="ZCODE_",
-    others=frozenset({"ZCODE_PROXY_CONFIG", "ZCODE_PROXY_CREDENTIAL_SECRET"}),
+    others=("ZCODE_PROXY_CONFIG", "ZCODE_PROXY_CREDENTIAL_SECRET", "ZCODE_SIMULATOR_", "ZCODE_TEST_"),
     # What newer versions of the seed project may write into the same file: worth a warning, not a refusal to start.
     later_keys={
         "accounts": "several accounts are credentials of this project, not settings",

@@ -132,7 +132,7 @@ def proxy_for(upstream: UpstreamSettings, host: str) -> str | None:
 
     Loopback is always direct. `no_proxy` entries are host names that also cover their subdomains, or `*`.
     """
-    if upstream.proxy is None or _is_loopback(host):
+    if upstream.proxy is None or is_loopback(host):
         return None
     for entry in upstream.no_proxy:
         name = entry.strip().lstrip(".").lower()
@@ -141,7 +141,8 @@ def proxy_for(upstream: UpstreamSettings, host: str) -> str | None:
     return _with_scheme(upstream.proxy)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a host is this machine, as far as its name tells."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

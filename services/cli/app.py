@@ -1,0 +1,58 @@
+"""The command `zcode-proxy` put together from its parts."""
+
+import sys
+
+import typer
+
+from services.cli import argv, config, doctor, env, gateway, models, serve, simulator, version
+from services.cli.exits import MEANINGS, Exit
+from services.cli.output import complain, say
+
+_EPILOG = "Exit codes: " + "; ".join(f"{code.value} {words}" for code, words in MEANINGS.items()) + "."
+
+app = typer.Typer(
+    name="zcode-proxy",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_EPILOG,
+)
+for command in (serve.serve, env.env, doctor.doctor, models.models):
+    app.command()(command)
+app.add_typer(config.app, name="config")
+for command in (gateway.gateway, simulator.simulator, version.version):
+    app.command()(command)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        say(f"zcode-proxy {version.installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    _version: bool = typer.Option(
+        False, "--version", help="Print the version and leave.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    """
+    One address that speaks the OpenAI and the Anthropic dialect, in front of your own Z.AI or Bigmodel plan.
+
+    \b
+      zcode-proxy serve --demo       try it without an account
+      zcode-proxy serve              with your plan's key in ZCODE_API_KEY
+      zcode-proxy env claude-code    how to point Claude Code here
+      zcode-proxy doctor             when something does not work
+    """
+
+
+def main() -> None:
+    """Run the command line; the only way out is an exit code."""
+    option = argv.secret_option(sys.argv[1:])
+    if option is not None:
+        complain(argv.refusal(option))
+        sys.exit(Exit.USAGE)
+    app(prog_name="zcode-proxy")

@@ -1,0 +1,143 @@
+"""
+What can be seen in the configuration alone: faults, keys, and the usual mistakes with addresses. Pure.
+
+The vendor has two OpenAI addresses, and a plan's key at the general one is answered with 1113 "no balance"; that and a
+doubled `/v1` are what most reports of "it does not work" come down to.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from services.chassis.settings import Loaded
+from services.cli.checks.finding import Finding, failed, passed, warned
+from services.gateway.providers import PROVIDERS, Provider
+from services.gateway.routing import Plan
+from services.gateway.settings import GatewaySettings
+from services.gateway.settings_rules import bases, formats_in_use, is_loopback, upstream_key
+from services.gateway.wire.formats import WireFormat
+
+_PLACEHOLDER: Final = re.compile(r"your|example|change.?me|placeholder|x{6,}|\.{3}|…|<|>", re.IGNORECASE)
+_SHORT_CLIENT_KEY: Final = 16
+
+_SETTING: Final = {WireFormat.ANTHROPIC: "anthropicBase", WireFormat.OPENAI: "openaiBase"}
+
+
+def check_configuration(loaded: Loaded[GatewaySettings]) -> Iterator[Finding]:
+    """Report faults and warnings of loading, then look at keys and addresses as far as they could be read."""
+    for fault in loaded.faults:
+        yield failed("configuration", str(fault), "mend it; `zcode-proxy config example` shows every setting")
+    for warning in loaded.warnings:
+        yield warned("configuration", str(warning))
+    if not loaded.faults:
+        yield passed("configuration", "no faults")
+    settings = loaded.value
+    if settings is not None and settings.provider in settings.providers:
+        yield from _check_upstream_key(settings)
+        yield from _check_client_key(settings)
+        yield from _check_bases(settings)
+
+
+def _check_upstream_key(settings: GatewaySettings) -> Iterator[Finding]:
+    key = upstream_key(settings)
+    start = settings.plan is Plan.START
+    setting = "startPlan.jwt (ZCODE_START_PLAN_JWT)" if start else "auth.apiKey (ZCODE_API_KEY)"
+    if key is None:
+        yield failed("upstream key", "none is configured", f"set {setting}, or try `zcode-proxy serve --demo`")
+        return
+    if _PLACEHOLDER.search(key.reveal()):
+        yield failed("upstream key", "looks like a placeholder out of an example", f"put the real key into {setting}")
+        return
+    row = PROVIDERS.get(settings.provider)
+    if start or row is None or row.key_shape.fullmatch(key.reveal()):
+        yield passed("upstream key", "is there and has the usual shape")
+    else:
+        yield warned(
+            "upstream key",
+            f"does not look like a key of {row.title}: {row.key_words}",
+            "copy it again in full; check that `provider` is the vendor it belongs to",
+        )
+
+
+def _check_client_key(settings: GatewaySettings) -> Iterator[Finding]:
+    key = settings.auth.proxy_api_key
+    host = settings.server.host
+    if key and len(key.reveal()) < _SHORT_CLIENT_KEY:
+        yield warned(
+            "client key",
+            f"is shorter than {_SHORT_CLIENT_KEY} characters",
+            'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
+        )
+    elif key:
+        yield passed("client key", "clients must present one")
+    elif host is not None and not is_loopback(host):
+        yield failed(
+            "client key",
+            f"server.host is {host} and no client key is set: other machines are refused",
+            "set auth.proxyApiKey (ZCODE_PROXY_API_KEY)",
+        )
+    else:
+        yield passed("client key", "none is set: only this machine is served")
+
+
+def _check_bases(settings: GatewaySettings) -> Iterator[Finding]:
+    configured = bases(settings)
+    for wire_format in formats_in_use(settings):
+        name = "startPlan.base"
+        if settings.plan is not Plan.START:
+            name = f"providers.{settings.provider}.{_SETTING[wire_format]}"
+        mistake = base_mistake(settings.provider, settings.plan, wire_format, configured[wire_format])
+        found = mistake or passed("address", configured[wire_format])
+        yield msgspec.structs.replace(found, message=f"{name}: {found.message}")
+
+
+def base_mistake(provider: str, plan: Plan, wire_format: WireFormat, base: str) -> Finding | None:
+    """Return the gravest thing that looks wrong with a base, with what to write instead; None when it looks right."""
+    row = PROVIDERS.get(provider)
+    usual = None if row is None or plan is Plan.START else _usual(provider, wire_format)
+    advice = "write only what stands before it" if usual is None else f"the usual value is {usual}"
+    words = next(_path_mistakes(plan, wire_format, base), None)
+    if words is None and row is not None and plan is Plan.CODING:
+        words = next(_vendor_mistakes(row, wire_format, base), None)
+    if words is not None:
+        return failed("address", f"{base} {words}", advice)
+    parts = urlsplit(base)
+    other = _other_vendor(provider, parts.hostname or "") if plan is Plan.CODING else None
+    if other is not None:
+        return warned("address", f"{base} belongs to {other}, and `provider` is {provider}", advice)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        return warned("address", f"{base} is not encrypted: the key travels in the clear", "write https://")
+    return None
+
+
+def _path_mistakes(plan: Plan, wire_format: WireFormat, base: str) -> Iterator[str]:
+    path = urlsplit(base).path.rstrip("/")
+    if path.endswith(("/messages", "/completions")):
+        yield "holds the endpoint itself, which is appended once more"
+    if path.endswith("/v1") and wire_format is WireFormat.ANTHROPIC and plan is Plan.CODING:
+        yield "ends with /v1, which is appended: requests would go to /v1/v1/messages"
+
+
+def _vendor_mistakes(row: Provider, wire_format: WireFormat, base: str) -> Iterator[str]:
+    path = urlsplit(base).path.rstrip("/")
+    if wire_format is WireFormat.OPENAI and base.rstrip("/") == row.general_openai_base:
+        yield "is the general address; a plan's key gets error 1113 there"
+    if wire_format is WireFormat.OPENAI and path.endswith("/anthropic"):
+        yield "is the Anthropic address"
+    if wire_format is WireFormat.ANTHROPIC and "/paas/" in path:
+        yield "is an OpenAI address"
+
+
+def _usual(provider: str, wire_format: WireFormat) -> str:
+    row = PROVIDERS[provider]
+    return row.anthropic_base if wire_format is WireFormat.ANTHROPIC else row.openai_base
+
+
+def _other_vendor(provider: str, host: str) -> str | None:
+    for name, row in PROVIDERS.items():
+        if name != provider and host in {urlsplit(row.anthropic_base).hostname, urlsplit(row.openai_base).hostname}:
+            return name
+    return None

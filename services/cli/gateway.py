@@ -1,0 +1,22 @@
+"""`zcode-proxy gateway`: the gateway alone, as in a cluster."""
+
+import typer
+
+from services.cli.configuration import settings_or_exit
+from services.cli.serve import ConfigArgument, PortOption, listening_options, require_key
+
+
+def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
+    """
+    Run the gateway alone: the process that a cluster runs many of.
+
+    It reads the same file and the same variables as `serve`:
+
+    \b
+      zcode-proxy gateway /etc/zcode-proxy/config.yaml
+    """
+    settings = settings_or_exit(config, listening_options(port))
+    require_key(settings)
+    from services.gateway import process  # noqa: PLC0415 - the server's imports stay out of the other commands
+
+    raise typer.Exit(process.serve(settings))

@@ -1,0 +1,76 @@
+"""`zcode-proxy serve`: everything in one process."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.configuration import settings_or_exit
+from services.cli.exits import Exit
+from services.cli.output import complain
+from services.gateway.settings import GatewaySettings
+from services.gateway.settings_rules import upstream_key
+
+ConfigArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="CONFIG.YAML",
+        help="The configuration; else the file ZCODE_PROXY_CONFIG names, else ./config.yaml if there is one.",
+        show_default=False,
+    ),
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option("--port", "-p", min=0, max=65535, help="Port for clients, over server.port; 0: any free one."),
+]
+
+
+def listening_options(port: int | None) -> dict[str, tuple[str, str]]:
+    """Turn the port option into what the settings loader takes."""
+    return {} if port is None else {"server.port": ("--port", str(port))}
+
+
+def require_key(settings: GatewaySettings) -> None:
+    """Leave with 64 and the way out when there is nothing to call the upstream with."""
+    if upstream_key(settings):
+        return
+    if settings.auth.mode == "oauth":
+        complain("auth.mode is oauth, and this version has no login yet: give a key as below and set auth.mode: apikey")
+    wanted = (
+        "startPlan.jwt (ZCODE_START_PLAN_JWT)"
+        if settings.plan.value == "start-plan"
+        else (f"auth.apiKey (ZCODE_API_KEY) or providers.{settings.provider}.credential")
+    )
+    complain(f"no key for the upstream: set {wanted}. To try everything without an account: zcode-proxy serve --demo")
+    raise typer.Exit(Exit.CONFIGURATION)
+
+
+def serve(
+    config: ConfigArgument = None,
+    *,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Use the built-in simulator as upstream: no account, no key.")
+    ] = False,
+    port: PortOption = None,
+) -> None:
+    """
+    Run everything in one process: what a laptop needs.
+
+    Your plan's key comes from the environment or the file, never from the command line:
+
+    \b
+      export ZCODE_API_KEY=…        (or ZCODE_API_KEY_FILE=/path/of/a/file)
+      zcode-proxy serve
+
+    Without an account:
+
+    \b
+      zcode-proxy serve --demo
+      zcode-proxy env claude-code   (in another terminal: how to point Claude Code here)
+    """
+    settings = settings_or_exit(config, listening_options(port))
+    if not demo:
+        require_key(settings)
+    from services import all_in_one  # noqa: PLC0415 - the server's imports stay out of the other commands
+
+    raise typer.Exit(all_in_one.serve(settings, demo=demo))
