@@ -1,0 +1,196 @@
+"""The content of one OpenAI message as Anthropic blocks (translation.md A4)."""
+
+from typing import Any, Final
+
+import msgspec
+
+from services.gateway.dialect import Dialect
+from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.limits import check_depth
+from services.gateway.translation.requests.marks import unmark_error
+from services.gateway.translation.requests.openai_images import file_block, image_block
+from services.gateway.wire.openai import (
+    AssistantMessage,
+    ImagePart,
+    Members,
+    RedactedThinkingBlock,
+    RefusalPart,
+    SystemMessage,
+    TextPart,
+    ThinkingBlock,
+    ToolMessage,
+    UserMessage,
+    UserPart,
+)
+
+Block = dict[str, Any]
+
+_NO_INPUT: Final = msgspec.Raw(b"{}")
+_RAW: Final = msgspec.json.Decoder(msgspec.Raw)
+_STRING: Final = msgspec.json.Decoder(str)
+
+
+def tool_input(arguments: msgspec.Raw, param: str, depth: int) -> msgspec.Raw:
+    """
+    Return a call's arguments as the JSON object that Anthropic wants, byte for byte where they are one.
+
+    Nothing becomes `{}`, another value `{"value": …}`, and text that is not JSON (a call that was cut off)
+    `{"__raw_arguments": "…"}`.
+    """
+    text = bytes(arguments)
+    if text in {b"", b"null"}:
+        return _NO_INPUT
+    if text.startswith(b'"'):
+        text = _STRING.decode(text).strip().encode()
+        if not text:
+            return _NO_INPUT
+        check_depth(text, depth, param)
+        try:
+            _RAW.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return msgspec.Raw(msgspec.json.encode({"__raw_arguments": text.decode()}))
+    if text.startswith(b"{"):
+        return msgspec.Raw(text)
+    return msgspec.Raw(b'{"value":' + text + b"}")
+
+
+class Content:
+    """Makes blocks under one dialect and notes the hints that are lost."""
+
+    def __init__(self, dialect: Dialect, dropped: list[str]) -> None:
+        self._dialect = dialect
+        self._dropped = dropped
+
+    def system(self, message: SystemMessage) -> list[Block]:
+        """Return one text block, or none for an empty text. Several parts are paragraphs of one message."""
+        self._note_name(message.name)
+        cache = message.cache_control
+        if isinstance(message.content, str):
+            text = message.content
+        else:
+            text = "\n\n".join(part.text for part in message.content if part.text)
+            for part in message.content:
+                cache = part.cache_control or cache
+        return [_cached({"type": "text", "text": text}, cache)] if text else []
+
+    def user(self, message: UserMessage, path: str) -> list[Block]:
+        """Return the blocks of a user message. Refuses one that says nothing."""
+        self._note_name(message.name)
+        blocks = self._parts(message.content, f"{path}.content")
+        if not blocks:
+            raise TranslationError(f"{path}.content: must not be empty", param=f"{path}.content")
+        _cached(blocks[-1], message.cache_control)
+        return blocks
+
+    def assistant(self, message: AssistantMessage, path: str) -> list[Any]:
+        """Return reasoning, then text; the tool calls are the conversation's business. May be empty."""
+        self._note_name(message.name)
+        if message.audio is not None:
+            raise TranslationError(f"{path}.audio: audio is not supported by this upstream", param=f"{path}.audio")
+        blocks = self._reasoning(message)
+        content = message.content or []
+        for part in [TextPart(content)] if isinstance(content, str) else content:
+            if isinstance(part, RefusalPart):
+                part = TextPart(part.refusal)  # noqa: PLW2901 - a refusal is text to the model
+            if part.text:
+                blocks.append(_cached({"type": "text", "text": part.text}, part.cache_control))
+        if message.refusal:
+            blocks.append({"type": "text", "text": message.refusal})
+        return blocks
+
+    def result(self, message: ToolMessage, call_id: str, path: str) -> tuple[Block, list[Block]]:
+        """Return the tool_result, and the blocks that have to follow all results."""
+        block: Block = {"type": "tool_result", "tool_use_id": call_id}
+        content = message.content
+        failed = False
+        if isinstance(content, list):
+            blocks = self._parts(content, f"{path}.content")
+            if blocks and blocks[0]["type"] == "text":
+                blocks[0]["text"], failed = unmark_error(blocks[0]["text"])
+                blocks = blocks if blocks[0]["text"] else blocks[1:]
+            inside, attached = (blocks, []) if self._dialect.tool_result_images else _take_out(blocks, call_id)
+            said: str | list[Block] = inside
+        else:
+            said, failed = unmark_error(content or "")
+            attached = []
+        said = said or self._dialect.empty_tool_result
+        if said:
+            block["content"] = said
+        if failed:
+            block["is_error"] = True
+        return _cached(block, message.cache_control), attached
+
+    def _parts(self, content: str | list[UserPart] | list[TextPart], path: str) -> list[Block]:
+        if isinstance(content, str):
+            return [{"type": "text", "text": content}] if content else []
+        blocks: list[Block] = []
+        for position, part in enumerate(content):
+            if isinstance(part, TextPart):
+                if not part.text:
+                    continue
+                block: Block = {"type": "text", "text": part.text}
+            elif isinstance(part, ImagePart):
+                block = self._image(part, f"{path}.{position}.image_url")
+            else:
+                block = file_block(part.file, self._dialect, f"{path}.{position}.file")
+            blocks.append(_cached(block, part.cache_control))
+        return blocks
+
+    def _image(self, part: ImagePart, path: str) -> Block:
+        image = part.image_url
+        if isinstance(image, str):
+            return image_block(image, self._dialect, path)
+        if image.detail not in {None, "auto"}:
+            self._dropped.append("image_url.detail")
+        return image_block(image.url, self._dialect, f"{path}.url")
+
+    def _reasoning(self, message: AssistantMessage) -> list[Any]:
+        """
+        Return the reasoning that the client replays, as far as the upstream takes it back; never as text.
+
+        One that verifies signatures takes only blocks that carry one (A8.3).
+        """
+        if message.thinking_blocks:
+            return self._thinking_blocks(message.thinking_blocks)
+        for name, value in (("reasoning_content", message.reasoning_content), ("reasoning", message.reasoning)):
+            if not value:
+                continue
+            text = value if isinstance(value, str) else ""
+            if text.strip() and self._dialect.reasoning_field is not None and not self._dialect.verify_signatures:
+                return [{"type": "thinking", "thinking": text, "signature": ""}]
+            if not isinstance(value, str) or text.strip():
+                self._dropped.append(name)
+        return []
+
+    def _thinking_blocks(self, given: list[ThinkingBlock | RedactedThinkingBlock]) -> list[Any]:
+        taken = [block for block in given if self._takes(block)]
+        if len(taken) < len(given):
+            self._dropped.append("thinking_blocks")
+        return list(taken)
+
+    def _takes(self, block: ThinkingBlock | RedactedThinkingBlock) -> bool:
+        if self._dialect.reasoning_field is None:
+            return False
+        if isinstance(block, RedactedThinkingBlock) or block.signature:
+            return True
+        return bool(block.thinking) and not self._dialect.verify_signatures
+
+    def _note_name(self, name: object) -> None:
+        if name is not None:
+            self._dropped.append("messages.name")
+
+
+def _cached(block: Block, cache_control: Members | None) -> Block:
+    if cache_control is not None:
+        block["cache_control"] = cache_control
+    return block
+
+
+def _take_out(blocks: list[Block], call_id: str) -> tuple[list[Block], list[Block]]:
+    """Part a result's images and documents from its text, for an upstream that wants them after the results."""
+    texts = [block for block in blocks if block["type"] == "text"]
+    others = [block for block in blocks if block["type"] != "text"]
+    if not others:
+        return blocks, []
+    texts.append({"type": "text", "text": f"[{len(others)} attached below]"})
+    return texts, [{"type": "text", "text": f"Attached to the result of {call_id}:"}, *others]
