@@ -115,7 +115,7 @@ def example(listed: list[Row], head: str) -> str:
         open_groups = groups
         indent = "  " * len(groups)
         variables = f" [{', '.join(row.variables)}]" if row.variables else ""
-        file = f", or {name}File: the path of a file that holds it" if row.secret else ""
+        file = f" (or {name}File: the path of a file that holds it)" if row.secret else ""
         lines.append(f"{indent}## {row.meaning}{file}{variables}")
         lines.append(f"{indent}# {name}: {_yaml(row.value)}".rstrip())
     return "\n".join(lines) + "\n"

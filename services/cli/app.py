@@ -18,11 +18,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=_EPILOG,
 )
-for command in (serve.serve, env.env, doctor.doctor, models.models):
-    app.command()(command)
+app.command()(serve.serve)
+app.command()(env.env)
+app.command()(doctor.doctor)
+app.command()(models.models)
 app.add_typer(config.app, name="config")
-for command in (gateway.gateway, simulator.simulator, version.version):
-    app.command()(command)
+app.command()(gateway.gateway)
+app.command()(simulator.simulator)
+app.command()(version.version)
 
 
 def _show_version(value: bool) -> None:

@@ -1,13 +1,12 @@
 """`zcode-proxy config check|show|example|reference`."""
 
-import os
 from typing import Annotated
 
 import typer
 
 from services.chassis import settings_table
 from services.chassis.settings_document import Fault
-from services.cli.configuration import find_file, load, report
+from services.cli.configuration import load, report, source_words
 from services.cli.exits import Exit
 from services.cli.output import as_json, complain, say, table
 from services.cli.serve import ConfigArgument
@@ -49,8 +48,7 @@ def check(config: ConfigArgument = None, *, json: JsonOption = False) -> None:
     if loaded.faults:
         say(f"{len(loaded.faults)} fault{'s' * (len(loaded.faults) > 1)}; nothing would be started")
         raise typer.Exit(Exit.CONFIGURATION)
-    found = find_file(config, os.environ)
-    say(f"{found.path or 'environment and defaults (no file)'}: no faults")
+    say(f"{source_words(config)}: no faults")
 
 
 @app.command()

@@ -38,6 +38,11 @@ def find_file(given: Path | None, environ: Mapping[str, str]) -> FoundFile:
     return FoundFile(here if here.exists() else None, Place(kind="default"))
 
 
+def source_words(given: Path | None) -> str:
+    """Say what `load` reads."""
+    return str(find_file(given, os.environ).path or "the environment and the defaults (no file)")
+
+
 def read_text(name: str) -> str:
     """Read a small UTF-8 file; `~` is the home directory. Raises OSError or UnicodeDecodeError."""
     path = Path(name).expanduser()

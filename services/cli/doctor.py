@@ -12,7 +12,7 @@ from services.cli.checks.configuration import check_configuration
 from services.cli.checks.finding import Finding, Status, skipped
 from services.cli.checks.machine import check_machine
 from services.cli.checks.network import check_network
-from services.cli.configuration import load
+from services.cli.configuration import load, source_words
 from services.cli.exits import Exit
 from services.cli.output import as_json, say, table
 from services.cli.serve import ConfigArgument
@@ -30,7 +30,7 @@ def doctor(
 
     Reads only; nothing is changed, no key is sent, no tokens are used. Leaves with 1 when a check fails.
     """
-    findings = list(examine(load(config), offline=offline))
+    findings = list(examine(load(config), source_words(config), offline=offline))
     if json:
         as_json(
             [
@@ -49,9 +49,9 @@ def doctor(
         raise typer.Exit(Exit.FAILED)
 
 
-def examine(loaded: Loaded[GatewaySettings], *, offline: bool) -> Iterator[Finding]:
+def examine(loaded: Loaded[GatewaySettings], source: str, *, offline: bool) -> Iterator[Finding]:
     """Run every check that the configuration allows."""
-    yield from check_configuration(loaded)
+    yield from check_configuration(loaded, source)
     settings = loaded.value
     if settings is None or loaded.faults:
         yield skipped("network", "not looked at until the configuration has no faults")

@@ -19,7 +19,8 @@ from services.gateway.settings_rules import EVERYWHERE, LOOPBACK, bind_host
 
 Client = Enum("Client", {name.upper().replace("-", "_"): name for name in clients.CLIENTS})  # type: ignore[misc]
 
-KEY_VARIABLE = "ZCODE_PROXY_API_KEY"
+# Never ZCODE_PROXY_API_KEY: a gateway started later in the same shell would take it for its own and open up to others.
+KEY_VARIABLE = "ZCODE_CLIENT_KEY"
 
 
 def env(

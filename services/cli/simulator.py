@@ -48,6 +48,6 @@ def simulator(
         complain(str(fault))
     if loaded.faults:
         raise typer.Exit(Exit.CONFIGURATION)
-    from services.simulator import server  # noqa: PLC0415 - the server's imports stay out of the other commands
+    from services.simulator import process  # noqa: PLC0415 - the server's imports stay out of the other commands
 
-    raise typer.Exit(server.serve(loaded.unwrap()))
+    raise typer.Exit(process.serve(loaded.unwrap()))

@@ -28,12 +28,12 @@ START_PLAN_CONFIGS: Final = "https://zcode.z.ai/api/v1/client/configs"
 class OAuthAddresses(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Where a login goes; `/{flow_id}` is appended to `poll_url`. Settings, so that a stand-in can serve them."""
 
-    authorize_url: str | None = None
-    token_url: str | None = None
-    init_url: str | None = None
-    poll_url: str | None = None
-    biz_base: str | None = None
-    login_url: str | None = None
+    authorize_url: Annotated[str | None, Meta(description="the page where a person logs in")] = None
+    token_url: Annotated[str | None, Meta(description="where a code becomes a token")] = None
+    init_url: Annotated[str | None, Meta(description="where a login without a callback begins")] = None
+    poll_url: Annotated[str | None, Meta(description="where its outcome is asked for; /{flow_id} is appended")] = None
+    biz_base: Annotated[str | None, Meta(description="base of the account calls")] = None
+    login_url: Annotated[str | None, Meta(description="where a token becomes a business token")] = None
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,7 +74,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     credential: Annotated[Secret | None, Meta(description="this provider's key; wins over auth.apiKey")] = None
     oauth: Annotated[OAuthAddresses, Meta(description="addresses of the login")] = OAuthAddresses()
     dialects: Annotated[
-        tuple[DialectRule, ...], Meta(description="corrections of what routes can do; later ones win")
+        tuple[DialectRule, ...],
+        Meta(description="corrections, as {format: openai, model: glm-4.6*, set: {toolStream: false}}; later ones win"),
     ] = ()
 
 
@@ -248,7 +249,13 @@ VARIABLES: Final = Variables(
         "OTEL_EXPORTER_OTLP_ENDPOINT": "telemetry.otlpEndpoint",
     },
     prefix="ZCODE_",
-    others=("ZCODE_PROXY_CONFIG", "ZCODE_PROXY_CREDENTIAL_SECRET", "ZCODE_SIMULATOR_", "ZCODE_TEST_"),
+    others=(
+        "ZCODE_PROXY_CONFIG",
+        "ZCODE_PROXY_CREDENTIAL_SECRET",
+        "ZCODE_CLIENT_KEY",
+        "ZCODE_SIMULATOR_",
+        "ZCODE_TEST_",
+    ),
     # What newer versions of the seed project may write into the same file: worth a warning, not a refusal to start.
     later_keys={
         "accounts": "several accounts are credentials of this project, not settings",

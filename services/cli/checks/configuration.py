@@ -26,14 +26,14 @@ _SHORT_CLIENT_KEY: Final = 16
 _SETTING: Final = {WireFormat.ANTHROPIC: "anthropicBase", WireFormat.OPENAI: "openaiBase"}
 
 
-def check_configuration(loaded: Loaded[GatewaySettings]) -> Iterator[Finding]:
+def check_configuration(loaded: Loaded[GatewaySettings], source: str) -> Iterator[Finding]:
     """Report faults and warnings of loading, then look at keys and addresses as far as they could be read."""
     for fault in loaded.faults:
         yield failed("configuration", str(fault), "mend it; `zcode-proxy config example` shows every setting")
     for warning in loaded.warnings:
         yield warned("configuration", str(warning))
     if not loaded.faults:
-        yield passed("configuration", "no faults")
+        yield passed("configuration", f"no faults in {source}")
     settings = loaded.value
     if settings is not None and settings.provider in settings.providers:
         yield from _check_upstream_key(settings)

@@ -18,7 +18,7 @@ def check_machine(settings: GatewaySettings, environ: Mapping[str, str]) -> Iter
     yield check_port(bind_host(settings), settings.server.port, "server.port")
     yield check_port(settings.server.admin_host or LOOPBACK, settings.server.admin_port, "server.adminPort")
     yield from check_proxy_variables(settings, environ)
-    yield check_descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[0], settings)
+    yield check_descriptors(resource.getrlimit(resource.RLIMIT_NOFILE)[1], settings)
 
 
 def check_port(host: str, port: int, setting: str) -> Finding:
@@ -52,8 +52,12 @@ def check_proxy_variables(settings: GatewaySettings, environ: Mapping[str, str])
 
 
 def check_descriptors(limit: int, settings: GatewaySettings) -> Finding:
-    """Compare the limit of open files with what a full house needs: a descriptor per client and per upstream call."""
+    """
+    Compare the hard limit of open files with what a full house needs: a descriptor per client and per upstream call.
+
+    The soft limit does not matter, because a starting process raises its own.
+    """
     needed = settings.limits.connections + settings.limits.upstream_connections + 64
     if limit in (resource.RLIM_INFINITY, -1) or limit >= needed:
         return passed("open files", f"the limit is {limit}")
-    return warned("open files", f"the limit is {limit}; a full house needs {needed}", f"ulimit -n {max(8192, needed)}")
+    return warned("open files", f"the hard limit is {limit}; a full house needs {needed}", "raise it (ulimit -Hn)")
