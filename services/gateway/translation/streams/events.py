@@ -6,11 +6,12 @@ these into the client's bytes and owns the client protocol's invariants. Batch a
 types, so that a stream and a batch cannot disagree.
 
 Order a reader guarantees: `Start` first and once; then content, tools never interleaved (a `ToolArguments` belongs to
-the last `ToolStart`, and a `ToolEnd` comes before anything else); `UsageSeen` anywhere after `Start`, cumulative, the
-last one wins; at the end exactly one of `Finish` then `End`, or one `Failed`. Nothing follows `End` or `Failed`.
+the last `ToolStart`, and a `ToolEnd` comes before any other content); `UsageSeen` (cumulative, the last one wins) and
+`Ping` anywhere after `Start`; at the end exactly one of `Finish` then `End`, or one `Failed`. Nothing follows `End` or
+`Failed`, and `Failed` may also be the only event.
 
-Text travels as the JSON string literal that the upstream sent, quotes included: it is spliced into the client's frame
-without being unescaped and escaped again (performance.md section 5). `literal()` makes one, `text_of()` reads one.
+Text is plain `str`: msgspec reads and writes a string as fast as it copies the raw literal (0.30 against 0.38 us per
+frame here), and everything that has to look at text stays simple.
 """
 
 from enum import Enum
@@ -52,13 +53,13 @@ class Start(msgspec.Struct, frozen=True, gc=False):
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
     """Some visible text."""
 
-    text: bytes
+    text: str
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
     """Some reasoning."""
 
-    text: bytes
+    text: str
 
 
 class ReasoningStart(msgspec.Struct, frozen=True, gc=False):
@@ -68,13 +69,13 @@ class ReasoningStart(msgspec.Struct, frozen=True, gc=False):
 class Signature(msgspec.Struct, frozen=True, gc=False):
     """The signature of the reasoning block just read."""
 
-    value: bytes
+    value: str
 
 
 class RedactedReasoning(msgspec.Struct, frozen=True, gc=False):
     """An opaque reasoning block."""
 
-    data: bytes
+    data: str
 
 
 class ToolStart(msgspec.Struct, frozen=True, gc=False):
@@ -85,9 +86,9 @@ class ToolStart(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolArguments(msgspec.Struct, frozen=True, gc=False):
-    """A fragment of the JSON text of the call's arguments, as a string literal."""
+    """A fragment of the JSON text of the call's arguments."""
 
-    fragment: bytes
+    fragment: str
 
 
 class ToolEnd(msgspec.Struct, frozen=True, gc=False):
@@ -138,13 +139,3 @@ Event = (
     | Failed
     | Ping
 )
-
-
-def literal(text: str) -> bytes:
-    """Return the JSON string literal of a text."""
-    return msgspec.json.encode(text)
-
-
-def text_of(value: bytes) -> str:
-    """Return the text of a JSON string literal."""
-    return msgspec.json.decode(value, type=str)

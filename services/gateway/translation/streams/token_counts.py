@@ -1,0 +1,94 @@
+"""
+Token counts in both vendors' words (translation.md A9).
+
+OpenAI's `prompt_tokens` includes what was read from and written to the cache, Anthropic's `input_tokens` excludes it.
+A number that is not a whole number, negative or absurd counts as not said.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from services.gateway.translation.streams.events import Usage
+
+_encode: Final = msgspec.json.encode
+_ABSURD: Final = 1 << 53  # beyond what a JSON number carries exactly
+
+
+def read_openai(usage: Any) -> Usage | None:
+    """Read a `usage` object; None where there is nothing in it."""
+    if not isinstance(usage, dict):
+        return None
+    details = _object(usage, "prompt_tokens_details")
+    prompt = _count(usage, "prompt_tokens")
+    read = _first(_count(details, "cached_tokens"), _count(usage, "prompt_cache_hit_tokens"))
+    write = _count(details, "cache_write_tokens")
+    found = Usage(
+        input=None if prompt is None else max(0, prompt - (read or 0) - (write or 0)),
+        cache_read=read,
+        cache_write=write,
+        output=_count(usage, "completion_tokens"),
+        reasoning=_count(_object(usage, "completion_tokens_details"), "reasoning_tokens"),
+    )
+    return None if found == Usage() else found
+
+
+def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
+    """
+    Read a `usage` object over what was said before: a number overwrites, a missing one keeps the earlier.
+
+    GLM's first count is an estimate that the last one replaces, so the two are never added.
+    """
+    if not isinstance(usage, dict):
+        return before
+    old = before or Usage()
+    found = Usage(
+        input=_first(_count(usage, "input_tokens"), old.input),
+        cache_read=_first(_count(usage, "cache_read_input_tokens"), old.cache_read),
+        cache_write=_first(_count(usage, "cache_creation_input_tokens"), old.cache_write),
+        output=_first(_count(usage, "output_tokens"), old.output),
+        reasoning=_first(_count(_object(usage, "output_tokens_details"), "thinking_tokens"), old.reasoning),
+    )
+    return None if found == Usage() else found
+
+
+def write_openai(usage: Usage) -> bytes:
+    """Return the `usage` object for an OpenAI client."""
+    read, write, output = usage.cache_read or 0, usage.cache_write or 0, usage.output or 0
+    prompt = (usage.input or 0) + read + write
+    body: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
+    }
+    if usage.reasoning is not None:
+        body["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return _encode(body)
+
+
+def write_anthropic(usage: Usage, input_tokens_estimate: int = 0) -> bytes:
+    """Return the `usage` object for an Anthropic client; the estimate stands in while the upstream has said nothing."""
+    body: dict[str, Any] = {
+        "input_tokens": input_tokens_estimate if usage.input is None else usage.input,
+        "cache_creation_input_tokens": usage.cache_write or 0,
+        "cache_read_input_tokens": usage.cache_read or 0,
+        "output_tokens": usage.output or 0,
+    }
+    if usage.reasoning is not None:
+        body["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return _encode(body)
+
+
+def _count(body: dict[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _ABSURD else None
+
+
+def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
