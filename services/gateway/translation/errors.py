@@ -21,6 +21,7 @@ from services.gateway.translation.error_table import Row, Wait
 from services.gateway.translation.fault import Action, Fault
 from services.gateway.translation.reset_time import next_day_delay, reset_delay
 from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.mend import BROKEN
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -63,7 +64,7 @@ def looks_like_error(body: bytes) -> bool:
         return False
     try:
         found = msgspec.json.decode(body, type=_Suspect)
-    except msgspec.DecodeError:
+    except BROKEN:
         return False
     if bytes(found.error) not in {b"", b"null"}:
         return True
@@ -108,7 +109,7 @@ def _read_body(body: bytes) -> _Parts | None:
     """Return what an error body says; None for anything but a JSON object."""
     try:
         whole = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except BROKEN:
         return None
     if not isinstance(whole, dict):
         return None

@@ -1,0 +1,228 @@
+"""
+Pass-through of an OpenAI stream to an OpenAI client. `repair` has the theory of operation; the repairs are:
+
+- a finish_reason that only GLM knows becomes the vocabulary's, `network_error` an error event (A7)
+- role, tool id and tool name are sent once, because clients concatenate them
+- `object` is there
+- tool calls are counted from 0 in every choice
+- usage goes out last, in a chunk of its own, and only to a client that asked for it: we ask on its behalf (M1)
+- `[DONE]` is added when the upstream ended without it after its finish_reason, and an error chunk otherwise
+- what breaks OpenAI's SDK in server-sent events is dropped: `event:`, `id:` and `retry:` lines, events without data
+  (A11.9, E1)
+
+The model is not renamed: what the upstream calls it is what the client reads.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from services.gateway.translation.errors import looks_like_error, read_fault
+from services.gateway.translation.passthrough.openai_rewrite import (
+    OBJECT,
+    CallEdit,
+    ChoiceEdit,
+    rewritten,
+    usage_chunk,
+)
+from services.gateway.translation.passthrough.repair import EVENT_LIMIT, StreamRepair, plain
+from services.gateway.translation.streams.faults import INFERENCE, NO_DATA, NOT_JSON
+from services.gateway.translation.streams.token_counts import read_openai
+from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.sse import Frame
+
+_DONE: Final = b"data: [DONE]\n\n"
+_EMPTY: Final = msgspec.Raw()
+_SAID_NOTHING: Final = frozenset({b"", b"null", b'""'})
+_FINISH: Final = {"sensitive": "content_filter", "model_context_window_exceeded": "length"}
+_NO_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
+_OTHER_FIELDS: Final = re.compile(rb"(?:^|[\r\n])(?:event|id|retry)(?=[:\r\n])")
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: msgspec.Raw = _EMPTY
+    arguments: msgspec.Raw = _EMPTY
+
+
+class _Call(msgspec.Struct, gc=False):
+    index: int | None = None
+    id: msgspec.Raw = _EMPTY
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct, gc=False):
+    role: msgspec.Raw = _EMPTY
+    content: msgspec.Raw = _EMPTY
+    reasoning_content: msgspec.Raw = _EMPTY
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    index: int = 0
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    object: str | None = None
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = _EMPTY
+    error: msgspec.Raw = _EMPTY
+
+
+_NO_CALLS: Final[tuple[CallEdit, ...]] = ()
+_decode: Final = msgspec.json.Decoder(_Chunk).decode
+
+
+class _Calls:
+    """The tool calls of one choice so far; a slot is the index that the client reads."""
+
+    __slots__ = ("ids", "named", "role", "slots")
+
+    def __init__(self) -> None:
+        self.role = False
+        self.slots: dict[int, int] = {}  # upstream's index -> slot
+        self.ids: list[bytes] = []  # by slot; empty while unknown
+        self.named: list[bool] = []
+
+    def slot(self, call: _Call) -> int:
+        """Return the slot of a call, a new one for a new call. One without an index is told by its id."""
+        if call.index is not None:
+            slot = self.slots.get(call.index, len(self.ids))
+            self.slots[call.index] = slot
+        elif bytes(call.id) not in _SAID_NOTHING:
+            ident = bytes(call.id)
+            slot = self.ids.index(ident) if ident in self.ids else len(self.ids)
+        else:
+            slot = max(len(self.ids) - 1, 0)
+        if slot == len(self.ids):
+            self.ids.append(b"")
+            self.named.append(False)
+        return slot
+
+
+class OpenAIRepair(StreamRepair):
+    """The machine for OpenAI's chunks."""
+
+    format = WireFormat.OPENAI
+    ping_frame = b": keep-alive\n\n"
+
+    def __init__(
+        self, request_id: str, *, include_usage: bool, limit: int = EVENT_LIMIT, now: float | None = None
+    ) -> None:
+        """`include_usage`: the client itself asked for usage."""
+        super().__init__(request_id, limit=limit, now=now)
+        self._include_usage = include_usage
+        self._usage_frame = b""
+        self._finish_seen = False
+        self._choices: dict[int, _Calls] = {}
+        self._changed = False  # the chunk at hand changed this machine, so its like would be treated otherwise
+
+    def _event(self, raw: bytes, frame: Frame) -> bytes:
+        data = frame.data.strip()
+        if data == b"[DONE]":
+            return self._done(raw)
+        try:
+            chunk = _decode(data)
+        except msgspec.ValidationError:
+            return self._odd(self._without_fields(raw, data), data)
+        if bytes(chunk.error) not in _SAID_NOTHING or (chunk.choices is None and looks_like_error(data)):
+            return self.fail(read_fault(200, data, now=self._now))
+        return self._chunk(raw, data, chunk)
+
+    def _done(self, raw: bytes) -> bytes:
+        if not self.begun:
+            return self.fail(NO_DATA)
+        self.finished = True
+        return self._usage_frame + raw
+
+    def _odd(self, raw: bytes, data: bytes) -> bytes:
+        """Pass on JSON that is no chunk as we know it, unless it is an error."""
+        if not data.startswith(b"{"):
+            return self.fail(NOT_JSON)
+        if looks_like_error(data):
+            return self.fail(read_fault(200, data, now=self._now))
+        return self._passed(raw)
+
+    def _silent(self, raw: bytes) -> bytes:
+        return b"" if _NO_COMMENT.search(raw) else super()._silent(raw)
+
+    def _without_fields(self, raw: bytes, data: bytes) -> bytes:
+        return raw if raw.startswith(b"data: ") or not _OTHER_FIELDS.search(raw) else plain(data)
+
+    def _chunk(self, raw: bytes, data: bytes, chunk: _Chunk) -> bytes:
+        choices = chunk.choices or []
+        bare = self._without_fields(raw, data)
+        if any(choice.finish_reason == "network_error" for choice in choices):
+            return self.fail(INFERENCE)
+        counted = bytes(chunk.usage) not in _SAID_NOTHING
+        if counted:
+            self.usage = read_openai(msgspec.json.decode(chunk.usage)) or self.usage
+            if self._include_usage:
+                whole = not choices and chunk.object == OBJECT
+                self._usage_frame = bare if whole else usage_chunk(data)
+            if not choices:
+                return self._passed(b"")
+        self._changed = False
+        edits = [self._read_choice(choice) for choice in choices]
+        same = chunk.object == OBJECT and not counted and not any(edits)
+        out = self._passed(bare if same else rewritten(data, edits))
+        if not self._changed and not counted and len(choices) == 1:
+            self._learn_from(raw, out, choices[0])
+        return out
+
+    def _read_choice(self, choice: _Choice) -> ChoiceEdit | None:
+        """Take note of a choice and say what must change in it."""
+        state = self._choices.get(choice.index)
+        if state is None:
+            state = self._choices[choice.index] = _Calls()
+            self._changed = True
+        finish = None
+        if choice.finish_reason:
+            self._finish_seen = self._changed = True
+            finish = _FINISH.get(choice.finish_reason)
+        drop_role, calls = False, _NO_CALLS
+        if choice.delta is not None:
+            if bytes(choice.delta.role) not in _SAID_NOTHING:
+                drop_role = state.role
+                self._changed = self._changed or not state.role
+                state.role = True
+            if choice.delta.tool_calls:
+                calls = self._read_calls(choice.delta.tool_calls, state)
+        if not drop_role and finish is None and not calls:
+            return None
+        return ChoiceEdit(drop_role, finish, calls)
+
+    def _read_calls(self, calls: list[_Call], state: _Calls) -> tuple[CallEdit, ...]:
+        """Return an edit for each call if any needs one."""
+        edits, needed = [], False
+        for call in calls:
+            known = len(state.ids)
+            slot = state.slot(call)
+            ident = bytes(call.id)
+            name = b"" if call.function is None else bytes(call.function.name)
+            has_id, has_name = ident not in _SAID_NOTHING, name not in _SAID_NOTHING
+            edit = CallEdit(slot, has_id and bool(state.ids[slot]), has_name and state.named[slot])
+            if has_id and not state.ids[slot]:
+                state.ids[slot] = ident
+            state.named[slot] = state.named[slot] or has_name
+            self._changed = self._changed or slot == known or has_id != edit.drop_id or has_name != edit.drop_name
+            needed = needed or edit.drop_id or edit.drop_name or slot != call.index
+            edits.append(edit)
+        return tuple(edits) if needed else ()
+
+    def _learn_from(self, raw: bytes, out: bytes, choice: _Choice) -> None:
+        delta = choice.delta or _Delta()
+        calls = delta.tool_calls or []
+        strings = [(b'"content":', bytes(delta.content)), (b'"reasoning_content":', bytes(delta.reasoning_content))]
+        strings += [(b'"arguments":', bytes(call.function.arguments)) for call in calls if call.function is not None]
+        varying = [(key, value) for key, value in strings if value.startswith(b'"')]
+        if len(varying) == 1:
+            self._learn(raw, out, *varying[0])
+
+    def _may_end(self) -> bool:
+        return self._finish_seen
+
+    def _ending(self) -> bytes:
+        return self._usage_frame + _DONE

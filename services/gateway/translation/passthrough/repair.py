@@ -1,0 +1,180 @@
+"""
+What the two repairing machines of pass-through share.
+
+Theory of operation: whole frames go in and out, so the client never sees half an event of ours. A read of nothing but
+frames like the last one goes through `template` as it is; any other read is cut into frames, and each is either like
+the template, or without data (a comment), or an event that the dialect's machine reads, repairs if it must, and passes
+on. Where nothing needs repair the bytes that come out are the bytes that went in.
+
+    state      input                          output                            next
+    WAITING    comment, ping                  nothing, it is kept               WAITING
+    WAITING    an event                       what was kept, then the event     BEGUN
+    BEGUN      comment, ping, event           as it is, or repaired             BEGUN
+    BEGUN      the dialect's last event       it, and what must come before     OVER
+    BEGUN      end, the reason to stop known  the last event that is missing    OVER
+    any        end otherwise, error, bad JSON an error event, `fault` is set    OVER, nothing follows
+    OVER       anything                       nothing                           OVER
+
+While no event has been passed on, the caller may make an HTTP status of `fault` and ignore the error event.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Final
+
+import msgspec
+
+from services.gateway.translation.errors import error_event
+from services.gateway.translation.fault import Fault
+from services.gateway.translation.passthrough.frames import Framer, read_frame
+from services.gateway.translation.passthrough.template import Template, learn
+from services.gateway.translation.streams.events import Usage
+from services.gateway.translation.streams.faults import NO_DATA, NOT_JSON, TOO_LARGE, TRUNCATED
+from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.mend import BROKEN, mended
+from services.gateway.wire.sse import Frame
+
+EVENT_LIMIT: Final = 1024 * 1024
+
+
+def plain(data: bytes) -> bytes:
+    """Return JSON as a data line and a blank line; it may have come on several lines."""
+    return b"data: " + (msgspec.json.format(data, indent=-1) if b"\n" in data else data) + b"\n\n"
+
+
+class StreamRepair(ABC):
+    """
+    One per answer; pure. `feed` takes what one read brought and returns what the client gets for it.
+
+    `begun`     an event has come that is no error, so that a status can be sent
+    `finished`  the client's stream is complete, well or not; nothing is written after
+    `fault`     what broke the stream
+    `usage`     the tokens, as last heard
+    """
+
+    format: WireFormat
+    ping_frame: bytes
+
+    def __init__(self, request_id: str, *, limit: int = EVENT_LIMIT, now: float | None = None) -> None:
+        """`limit` bounds one event, in bytes; `now`, in seconds since the epoch, makes reset times readable."""
+        self.begun = False
+        self.finished = False
+        self.fault: Fault | None = None
+        self.usage: Usage | None = None
+        self._request_id = request_id
+        self._now = now
+        self._limit = limit
+        self._framer = Framer(limit)
+        self._template: Template | None = None
+        self._at_end = False
+        self._kept: list[bytes] = []
+        self._kept_size = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what one read brought, return what the client gets for it."""
+        if self.finished:
+            return b""
+        framer, template, out = self._framer, self._template, b""
+        if framer.waiting:
+            data = framer.join(data)
+        if template is not None and len(data) <= self._limit:
+            reach = template.reach(data)
+            if reach:
+                passed = template.run(data if reach == len(data) else data[:reach])
+                if passed is not None:
+                    if reach == len(data):
+                        return passed
+                    out, data = passed, data[reach:]
+        if data:
+            out += self._frames(framer.cut(data))
+        if framer.too_large and not self.finished:
+            out += self.fail(TOO_LARGE)
+        return out
+
+    def eof(self) -> bytes:
+        """Take note that the upstream ended; return what completes the stream, or an error event if it is not whole."""
+        if self.finished:
+            return b""
+        rest = self._framer.rest()
+        out = b""
+        if rest.strip():
+            # A last event without its blank line counts (A12); with it, clients see it too.
+            self._at_end = True
+            ended = rest.endswith((b"\r\r", b"\n\r"))
+            out = self._frames([rest if ended else rest.rstrip(b"\r\n") + b"\n\n"])
+            if self.finished:
+                return out
+        if not self.begun:
+            return out + self.fail(NO_DATA)
+        if not self._may_end():
+            return out + self.fail(TRUNCATED)
+        self.finished = True
+        return out + self._ending()
+
+    def fail(self, fault: Fault) -> bytes:
+        """End the stream with one error event."""
+        self.finished = True
+        self.fault = fault
+        return error_event(self.format, fault, self._request_id)
+
+    def ping(self) -> bytes:
+        """Return a keep-alive; only whole events were written before, so it is legal at any moment."""
+        return self.ping_frame
+
+    def _frames(self, raws: list[bytes]) -> bytes:
+        out: list[bytes] = []
+        for raw in raws:
+            template = self._template
+            passed = template.one(raw) if template is not None else None
+            out.append(self._frame(raw) if passed is None else passed)
+            if self.finished:
+                break
+        return b"".join(out)
+
+    def _frame(self, raw: bytes) -> bytes:
+        frame = read_frame(raw)
+        if frame is None:
+            return self._silent(raw)
+        try:
+            return self._event(raw, frame)
+        except BROKEN:
+            data = mended(frame.data)
+        try:
+            return self._event(raw, Frame(frame.event, data))
+        except BROKEN:
+            if self._at_end and self._may_end():  # a `[DONE]` that was cut off
+                return b""
+            return self.fail(TRUNCATED if self._at_end else NOT_JSON)
+
+    def _silent(self, raw: bytes) -> bytes:
+        """Pass on what is no event, but nothing before the first event."""
+        if self.begun:
+            return raw
+        self._kept_size += len(raw)
+        if self._kept_size <= self._limit:
+            self._kept.append(raw)
+        return b""
+
+    def _passed(self, out: bytes) -> bytes:
+        """Pass an event on, with what was kept before it if it is the first."""
+        if self.begun:
+            return out
+        self.begun = True
+        out = b"".join(self._kept) + out
+        self._kept.clear()
+        return out
+
+    def _learn(self, raw: bytes, out: bytes, key: bytes, literal: bytes) -> None:
+        """Take this frame for a template; only for one that changed nothing in this machine."""
+        self._template = learn(raw, out, key, literal) or self._template
+
+    @abstractmethod
+    def _event(self, raw: bytes, frame: Frame) -> bytes:
+        """Read one event; return it as it came, or repaired, or nothing. Raises one of `BROKEN`."""
+
+    @abstractmethod
+    def _may_end(self) -> bool:
+        """Whether the stream is whole but for its last event."""
+
+    @abstractmethod
+    def _ending(self) -> bytes:
+        """Return the last event."""

@@ -1,0 +1,132 @@
+"""
+The fast path of pass-through: a read that holds only more of the same is passed on after a few scans over all of it.
+
+Nearly all frames of a stream differ in one string only, the delta's. Once such a frame has been read in full and found
+to change nothing in the machine's state, it becomes a template: what stands before the string's text, and what stands
+after it. Any further frame with that head and that tail, and a string's text in between, means the same and is treated
+the same. A read that consists of such frames throughout is recognised by counting, without being taken apart:
+
+    head text tail head text tail head text tail        joint = tail + head
+
+    starts with the head, ends with the tail; n = joints + 1; as many line ends and unescaped quotes as n frames have
+
+Line ends and unescaped quotes cannot stand inside a JSON string, so equal counts leave nothing but text between a head
+and its tail. Where the text holds escaped backslashes, counting quotes is not exact, and the frames are looked at one
+by one.
+
+A template also knows the frame it turned into, for the repair that recurs in every frame of some upstreams (GLM
+repeats the role in each): head and tail are exchanged in all of them at once.
+"""
+
+from typing import Final
+
+import msgspec
+
+_BLANKS: Final = b" \t"
+
+
+class Template(msgspec.Struct, frozen=True, gc=False):
+    """See above. `removed` is what the new head lacks, where that is all that changes and stands nowhere else."""
+
+    head: bytes
+    tail: bytes
+    joint: bytes
+    new_head: bytes
+    new_tail: bytes
+    line_feeds: int
+    returns: int
+    quotes: int
+    unchanged: bool
+    removed: bytes
+
+    def reach(self, data: bytes) -> int:
+        """Return where the last tail ends if the data starts with the head, else 0."""
+        if not data.startswith(self.head):
+            return 0
+        at = data.rfind(self.tail)
+        return at + len(self.tail) if at >= 0 else 0
+
+    def run(self, data: bytes) -> bytes | None:
+        """Return what becomes of data that ends with the tail; None if it is not all of this kind."""
+        if len(data) < len(self.joint) + len(self.head):
+            return self.one(data)
+        frames = data.count(self.joint) + 1
+        quotes = data.count(b'"')
+        if b"\\" in data:
+            if b"\\\\" in data or b"\\" + self.tail in data:
+                return None
+            quotes -= data.count(b'\\"')
+        if quotes != frames * self.quotes or data.count(b"\n") != frames * self.line_feeds:
+            return None
+        if (data.count(b"\r") if self.returns else b"\r" in data) != frames * self.returns:
+            return None
+        return data if self.unchanged else self._changed(data, frames)
+
+    def one(self, raw: bytes) -> bytes | None:
+        """Return what becomes of one frame; None if it is of another kind."""
+        head, tail = self.head, self.tail
+        if not raw.startswith(head) or not raw.endswith(tail) or len(raw) < len(head) + len(tail):
+            return None
+        text = raw[len(head) : -len(tail)]
+        if b"\n" in text or b"\r" in text:
+            return None
+        if b"\\" in text or b'"' in text:
+            bare = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+            if b'"' in bare or bare.endswith(b"\\"):
+                return None
+        return raw if self.unchanged else self.new_head + text + self.new_tail
+
+    def _changed(self, data: bytes, frames: int) -> bytes:
+        if self.removed:
+            short = data.replace(self.removed, b"")
+            if len(short) == len(data) - frames * len(self.removed):
+                return short
+        text = data[len(self.head) : -len(self.tail)].replace(self.joint, self.new_tail + self.new_head)
+        return self.new_head + text + self.new_tail
+
+
+def learn(raw: bytes, out: bytes, key: bytes, literal: bytes) -> Template | None:
+    """
+    Make a template of a frame and what it turned into.
+
+    `key` is the name of the string that varies, with its quotes and colon, and `literal` the string as it stands in
+    both. None where the name occurs twice, because then it is not plain which string it is.
+    """
+    before, after = _around(raw, key, literal), _around(out, key, literal)
+    if before is None or after is None:
+        return None
+    (head, tail), (new_head, new_tail) = before, after
+    frame = head + tail
+    return Template(
+        head=head,
+        tail=tail,
+        joint=tail + head,
+        new_head=new_head,
+        new_tail=new_tail,
+        line_feeds=frame.count(b"\n"),
+        returns=frame.count(b"\r"),
+        quotes=frame.count(b'"'),
+        unchanged=before == after,
+        removed=_removed(head, new_head) if tail == new_tail else b"",
+    )
+
+
+def _around(frame: bytes, key: bytes, literal: bytes) -> tuple[bytes, bytes] | None:
+    if frame.count(key) != 1 or literal[:1] != b'"':
+        return None
+    at = frame.index(key) + len(key)
+    while frame[at] in _BLANKS:
+        at += 1
+    if not frame.startswith(literal, at):
+        return None
+    return frame[: at + 1], frame[at + len(literal) - 1 :]
+
+
+def _removed(head: bytes, new_head: bytes) -> bytes:
+    """Return the one stretch of `head` that `new_head` lacks; empty if they differ in another way."""
+    size = len(head) - len(new_head)
+    if size <= 0:
+        return b""
+    same = next((at for at, pair in enumerate(zip(head, new_head, strict=False)) if pair[0] != pair[1]), len(new_head))
+    stretch = head[same : same + size]
+    return stretch if head[:same] + head[same + size :] == new_head and head.count(stretch) == 1 else b""
