@@ -20,8 +20,9 @@ _QUOTED: Final = re.compile(r"`([^`]+)`|\"([^\"]+)\"|\u201c([^\u201d]+)\u201d")
 _PLACE: Final = re.compile(r"\b(?:in|for|of|at)\s+([A-Z][\w-]+(?:\s[A-Z][\w-]+)?)")
 _RUN: Final = re.compile(r"\b(?:run|execute)\s+(?:the\s+)?(?:command\s+)?(?:the\s+)?([^.!?\n]+)", re.IGNORECASE)
 _DIRECTORY: Final = re.compile(r"working (?:in the )?directory[^\n:]{0,40}:\s*(/\S*)", re.IGNORECASE)
+_PARTS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NUMBER: Final = re.compile(r"-?\d+")
-_DEPTH: Final = 8
+_DEPTH: Final = 5
 _FORMATS: Final = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T00:00:00Z",
@@ -78,8 +79,8 @@ def _object(schema: Json, root: Json, hints: Hints, depth: int) -> Json:
     required = schema.get("required")
     if not isinstance(properties, dict):
         return {}
-    names = required if isinstance(required, list) else []
-    return {name: _value(str(name), properties.get(name), root, hints, depth + 1) for name in names}
+    names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    return {name: _value(name, properties.get(name), root, hints, depth + 1) for name in names}
 
 
 def _value(name: str, given: object, root: Json, hints: Hints, depth: int) -> object:
@@ -153,7 +154,7 @@ def _string(name: str, schema: Json, hints: Hints) -> str:
     form = schema.get("format")
     if isinstance(form, str) and form in _FORMATS:
         return _FORMATS[form]
-    value = _named(name.lower(), hints)
+    value = _named(name, hints)
     least, most = schema.get("minLength"), schema.get("maxLength")
     if isinstance(least, int) and len(value) < least:
         value = value.ljust(min(least, 1000), ".")
@@ -161,17 +162,18 @@ def _string(name: str, schema: Json, hints: Hints) -> str:
 
 
 def _named(name: str, hints: Hints) -> str:
-    """Choose a text by what the property is called."""
+    """Choose a text by the words that the property's name is made of."""
+    parts = [part.lower() for part in _PARTS.findall(name)]
     for words, value in (
         (("command", "cmd", "script"), hints.command),
         (("description", "explanation"), "Simulated call"),
         (("url", "uri"), hints.url or "https://example.com/"),
-        (("path", "file", "dir", "folder"), _path(name, hints)),
+        (("path", "file", "dir", "folder"), _path(name.lower(), hints)),
         (("city", "location", "place", "town", "country", "address"), hints.place or "Paris"),
         (("pattern", "regex", "glob"), hints.quoted or "*"),
         (("content", "text"), hints.quoted or "(simulated content)"),
     ):
-        if any(word in name for word in words):
+        if any(part.startswith(words) for part in parts):
             return value
     return hints.quoted or hints.prompt[:200] or "simulated"
 

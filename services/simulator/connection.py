@@ -162,8 +162,7 @@ class Connection(asyncio.Protocol):
             return
         except Exception:  # noqa: BLE001 (a fault of the simulator must not look like one of the gateway)
             _log.exception("the simulator failed to answer %s", request.path)
-            self.finish()
-            return
+            reusable = False
         self._request = None
         self._task = None
         if not reusable:

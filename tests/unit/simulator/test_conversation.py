@@ -1,0 +1,164 @@
+"""Reading requests of both dialects."""
+
+import json
+
+import pytest
+
+from services.simulator.conversation import BadRequestError, Conversation, ToolResult, model_of, read
+from services.simulator.wire import Wire
+
+_USER = {"role": "user", "content": "hi"}
+_OPENAI_CALL = {
+    "role": "assistant",
+    "content": "",
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "ls", "arguments": "{}"}}],
+}
+_ANTHROPIC_CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "ls", "input": {}}]}
+
+
+def _openai(**fields: object) -> Conversation:
+    return read(Wire.OPENAI, json.dumps({"model": "m", "messages": [_USER]} | fields).encode())
+
+
+def _anthropic(**fields: object) -> Conversation:
+    return read(Wire.ANTHROPIC, json.dumps({"model": "m", "max_tokens": 9, "messages": [_USER]} | fields).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "1210"),
+        (b"[]", "1210"),
+        (b'{"model": "m", "messages": [', "1210"),
+        (b"\xff", "1210"),
+        (b'{"messages": [{"role": "user", "content": "hi"}]}', "1214"),
+        (b'{"model": 7, "messages": [{"role": "user", "content": "hi"}]}', "1214"),
+        (b'{"model": "m"}', "1214"),
+        (b'{"model": "m", "messages": []}', "1214"),
+        (b'{"model": "m", "messages": ["hi"]}', "1214"),
+        (b'{"model": "m", "messages": [{"role": "developer", "content": "hi"}]}', "1214"),
+    ],
+)
+def test_a_malformed_body_is_refused_with_the_upstreams_code(body: bytes, code: str) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        read(Wire.OPENAI, body)
+
+    assert code == refused.value.code
+
+
+def test_a_deeply_nested_body_is_refused_and_not_a_crash() -> None:
+    with pytest.raises(BadRequestError):
+        read(Wire.OPENAI, b"[" * 100_000)
+
+    assert model_of(b"[" * 100_000) is None
+
+
+def test_anthropic_requests_need_max_tokens() -> None:
+    with pytest.raises(BadRequestError, match="max_tokens"):
+        _anthropic(max_tokens=None)
+
+    assert _openai().max_tokens is None
+
+
+@pytest.mark.parametrize("wire", list(Wire))
+def test_a_tool_result_without_its_call_is_refused(wire: Wire) -> None:
+    result = {"role": "tool", "tool_call_id": "c2", "content": "x"}
+    if wire is Wire.ANTHROPIC:
+        result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c2"}]}  # type: ignore[dict-item]  # JSON
+    call = _OPENAI_CALL if wire is Wire.OPENAI else _ANTHROPIC_CALL
+    body = json.dumps({"model": "m", "max_tokens": 9, "messages": [_USER, call, result]}).encode()
+
+    with pytest.raises(BadRequestError, match="c2"):
+        read(wire, body)
+
+
+def test_tool_results_are_read_alike_from_both_dialects() -> None:
+    openai = _openai(messages=[_USER, _OPENAI_CALL, {"role": "tool", "tool_call_id": "c1", "content": "a\nb"}])
+    block = {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "a\nb"}]}
+    anthropic = _anthropic(messages=[_USER, _ANTHROPIC_CALL, {"role": "user", "content": [block]}])
+
+    assert openai.results == anthropic.results == (ToolResult("c1", "ls", "a\nb", failed=False),)
+
+
+def test_results_of_an_earlier_turn_do_not_count() -> None:
+    result = {"role": "tool", "tool_call_id": "c1", "content": "a"}
+    messages = [_USER, _OPENAI_CALL, result, {"role": "assistant", "content": "done"}, _USER]
+
+    assert _openai(messages=messages).results == ()
+
+
+def test_a_failed_tool_is_seen() -> None:
+    block = {"type": "tool_result", "tool_use_id": "c1", "content": "no", "is_error": True}
+    conversation = _anthropic(messages=[_USER, _ANTHROPIC_CALL, {"role": "user", "content": [block]}])
+
+    assert conversation.results == (ToolResult("c1", "ls", "no", failed=True),)
+
+
+def test_the_prompt_is_what_the_user_said_without_the_agents_reminders() -> None:
+    content = [
+        {"type": "text", "text": "<system-reminder>\nbe good\n</system-reminder>"},
+        {"type": "text", "text": "list files <system-reminder>x</system-reminder>"},
+        {"type": "text", "text": "<system-reminder>late</system-reminder>"},
+    ]
+    conversation = _anthropic(messages=[{"role": "user", "content": content}, {"role": "system", "content": "s"}])
+
+    assert conversation.prompt == "list files"
+    assert _openai(messages=[{"role": "system", "content": "s"}]).prompt == ""
+
+
+def test_tools_are_read_alike_from_both_dialects() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    function = {"name": "f", "description": "d", "parameters": schema}
+    openai = _openai(tools=[{"type": "function", "function": function}, {"type": "web_search"}])
+    anthropic = _anthropic(tools=[{"name": "f", "description": "d", "input_schema": schema}, 7])
+
+    assert openai.tools == anthropic.tools
+    assert openai.tools[0].schema == schema
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, "auto"),
+        ("none", "none"),
+        ("required", "any"),
+        ({"type": "any"}, "any"),
+        ({"type": "tool", "name": "f"}, "=f"),
+        ({"type": "function", "function": {"name": "f"}}, "=f"),
+    ],
+)
+def test_tool_choice_in_either_spelling(choice: object, expected: str) -> None:
+    assert expected == _openai(tool_choice=choice).tool_choice
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, None),
+        ({"response_format": {"type": "json_object"}}, {}),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}},
+            {"type": "object"},
+        ),
+        ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}, {"type": "object"}),
+        ({"response_format": {"type": "text"}}, None),
+    ],
+)
+def test_a_wish_for_json_is_seen(fields: dict[str, object], expected: object) -> None:
+    assert expected == _openai(**fields).json_schema
+
+
+def test_thinking_is_on_unless_disabled() -> None:
+    assert _openai().thinking
+    assert not _openai(thinking={"type": "disabled"}).thinking
+
+
+def test_the_seed_is_a_function_of_the_body() -> None:
+    assert _openai().seed == _openai().seed
+    assert _openai().seed != _openai(model="n").seed
+
+
+def test_the_model_alone_can_be_read_from_any_body() -> None:
+    assert model_of(b'{"messages": 7, "model": "sim:x"}') == "sim:x"
+    assert model_of(b"{") is None
+    assert model_of(b"{}") is None
