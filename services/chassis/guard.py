@@ -1,14 +1,57 @@
-"""The guard in front of uvicorn's parser; first cut, see server.py for its use."""
+"""
+The guard: uvicorn's parser protocol with the limits and deadlines that uvicorn does not have (promises.md C16).
+
+One `GuardProtocol` is one client connection. `phase` is where its *input* stands:
+
+    phase   event                                    next
+    HEAD    head complete, a body follows            BODY
+    HEAD    head complete, nothing follows           DONE
+    HEAD    head malformed, too large, too slow      LINGER, or as below while an answer is under way
+    BODY    body complete, answer not                DONE
+    BODY    body complete, answer too                IDLE
+    BODY    too large, badly framed, too slow        LINGER, or as below
+    DONE    answer complete                          IDLE
+    DONE    first byte of a pipelined request        HEAD
+    IDLE    first byte of the next request           HEAD
+    IDLE    keep-alive over                          closed
+    LINGER  client done sending, or time over        closed
+
+A new connection is in HEAD, so that one that says nothing has the header deadline too. A refused connection is deaf:
+nothing more of it is parsed, so a second request smuggled behind a bad one is never seen. If an answer to an earlier
+request is under way, the refusal is silent and the connection ends with that answer: an error written into the middle
+of it would be taken for part of it. If the answer to the refused request itself has begun, the connection is reset.
+While it lingers, a refused client's bytes are read and dropped, because a connection closed with unread bytes is
+reset, and the client might then never see why.
+
+No phase has a timer. `Sweeper` calls `look` on every connection a few times a second.
+
+uvicorn's private names used here: cycle, pipeline, flow, tasks, _start_asgi_task, and RequestResponseCycle's fields.
+uvicorn is pinned to one minor version for that reason; tests/component/guard is the alarm.
+"""
 
 import asyncio
-from typing import Any
+import urllib.parse
+from collections import Counter
+from typing import Any, Final
 
+import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from services.chassis.http_guard.limits import GuardLimits
+from services.chassis.http_guard.head import BARE, Head, examine, too_large
+from services.chassis.http_guard.limits import GuardLimits, Refusal
+from services.chassis.http_guard.sweeper import Sweeper
 from services.chassis.problem import ErrorWriter, write_problem
+
+HEAD: Final = 0
+BODY: Final = 1
+DONE: Final = 2
+IDLE: Final = 3
+LINGER: Final = 4
+
+_MALFORMED: Final = "The request is not well-formed HTTP/1.1."
 
 
 class Guard:
@@ -17,17 +60,22 @@ class Guard:
     def __init__(self, limits: GuardLimits, error_writer: ErrorWriter = write_problem) -> None:
         self.limits = limits
         self.error_writer = error_writer
-        self.closing = False
+        self.closing = False  # every answer from now on is the last of its connection
+        self.refusals: Counter[str] = Counter()  # by status, or by the reason a connection was closed without one
+        self._sweeper: Sweeper | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
-        """Begin."""
+        """Begin to watch the deadlines of these connections; the set is the server's own and changes."""
+        self._sweeper = Sweeper(self.limits.sweep, connections)
+        self._sweeper.start(loop)
 
     def stop(self) -> None:
-        """End."""
+        if self._sweeper is not None:
+            self._sweeper.stop()
 
 
 class GuardProtocol(HttpToolsProtocol):
-    """One client connection."""
+    """One client connection; see the module's theory of operation."""
 
     def __init__(
         self,
@@ -39,3 +87,292 @@ class GuardProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
         self.guard = guard
+        self.limits = guard.limits
+        self.phase = HEAD
+        self.since = 0.0  # when the phase began, in the loop's time
+        self.begun = False  # any byte of any request has come
+        self.deaf = False
+        self.head = BARE
+        self.head_bytes = 0  # of an unfinished head
+        self.received = 0  # bytes that came while a body was awaited, framing included
+        self.payload = 0
+        self.untaken = 0  # of a body that the parser leaves to us, see _take_upgrade
+        self.ended = False  # a message ended within the current read
+        self.stalled_at = -1  # unsent bytes when the client last took some
+        self.stalled_since = 0.0
+
+    # The connection's events
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        self.since = self.loop.time()
+        if len(self.connections) > self.limits.connections:
+            self.guard.refusals["connections"] += 1
+            self.deaf = True
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self.deaf:
+            return
+        self.ended = False
+        try:
+            if self.untaken:
+                self._take_body(data)
+            else:
+                self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._take_body(data[upgrade.args[0] :])
+        except Refusal as refusal:
+            self.refuse(refusal.status, refusal.message)
+        except httptools.HttpParserError as error:
+            self._stopped(error)
+        else:
+            if self.phase == HEAD:
+                self._count_head(len(data))
+            elif self.phase == BODY:
+                self._count_body(len(data))
+
+    def _stopped(self, error: Exception) -> None:
+        # What a callback raised comes out of the parser as the context of the parser's own error.
+        refusal = error.__context__
+        if isinstance(refusal, Refusal):
+            self.refuse(refusal.status, refusal.message)
+        else:
+            self.refuse(400, _MALFORMED)
+
+    def _count_head(self, size: int) -> None:
+        # A read in which an earlier message ended says nothing of this head's size.
+        if not self.ended:
+            self.head_bytes += size
+        if not self.headers and self.head_bytes > self.limits.request_line:
+            self.refuse(414, f"The request line is longer than {self.limits.request_line} bytes.")
+        elif self.head_bytes > self.limits.headers + self.limits.request_line:
+            self.refuse(431, f"The headers are longer than {self.limits.headers} bytes.")
+
+    def _count_body(self, size: int) -> None:
+        self.received += size
+        if self.head.chunked and self.received > 3 * self.payload + self.limits.framing_slack:
+            self.refuse(400, "The chunks of the body are too small.")
+
+    # The parser's events
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= self.limits.pipelined:
+            raise Refusal(429, "Too many requests wait on this connection.")
+        HttpToolsProtocol.on_message_begin(self)
+        self.begun = True
+        self.phase = HEAD
+        self.since = self.loop.time()
+        self.head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers are dropped: they would join the headers after those have been checked.
+        if self.phase == HEAD:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        parser = self.parser
+        method, url, version = parser.get_method(), self.url, parser.get_http_version()
+        head = self.head = examine(method, url, version, self.headers, self.limits)
+        path, _, query = url.partition(b"?")
+        text = path.decode("ascii")
+        scope = self.scope
+        scope["method"] = method.decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        scope["path"] = self.root_path + (urllib.parse.unquote(text) if "%" in text else text)
+        scope["raw_path"] = self.root_path.encode("ascii") + path if self.root_path else path
+        scope["query_string"] = query
+        last = self.guard.closing or version == "1.0"
+        if head is not BARE:
+            last = self._await_body(head) or last
+        self._begin_cycle(head.expects, keep_alive=not last and parser.should_keep_alive())
+
+    def _await_body(self, head: Head) -> bool:
+        """Prepare for what follows the head; returns whether this must be the connection's last request."""
+        self.phase = BODY
+        self.since = self.loop.time()
+        self.received = self.payload = 0
+        if head.upgrade and self.parser.should_upgrade():
+            self.untaken = head.length
+            return True
+        return False
+
+    def _begin_cycle(self, expects: bool, *, keep_alive: bool) -> None:
+        busy = self._answering()
+        self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=expects,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        if busy:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._start_asgi_task(self.cycle, self.app)
+
+    def _answering(self) -> bool:
+        """Whether an answer is still to be given to a request that has been let in."""
+        cycle: Any = self.cycle  # None until the first request, whatever its declaration says
+        return cycle is not None and not (cycle.response_complete or cycle.disconnected)
+
+    def on_body(self, body: bytes) -> None:
+        self.payload += len(body)
+        if self.payload > self.head.limit:
+            raise too_large(self.head.limit)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        if self.untaken:
+            return
+        self.ended = True
+        cycle = self.cycle
+        if cycle.response_complete:
+            self._idle()
+            return
+        self.phase = DONE
+        cycle.more_body = False
+        cycle.message_event.set()
+
+    def _take_body(self, data: bytes) -> None:
+        """
+        Take the body of a request that offered another protocol.
+
+        The parser takes everything behind such a head for that other protocol, but we ignore the offer (Java's
+        HttpClient makes it on every first request), so its body, whose length is declared, is ours to read. What
+        follows the body is dropped: such a request is its connection's last.
+        """
+        if self.untaken:
+            piece = data[: self.untaken]
+            self.untaken -= len(piece)
+            self.received += len(piece)
+            if piece:
+                self.on_body(piece)
+            if self.untaken:
+                return
+            self.on_message_complete()
+        self.deaf = True
+
+    # The answer's events
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.deaf:
+            self.transport.close()
+        elif self.phase == DONE:
+            self._idle()
+
+    def _idle(self) -> None:
+        self.phase = IDLE
+        self.since = self.loop.time()
+
+    # Refusing
+
+    def refuse(self, status: int, message: str, *, linger: bool = True) -> None:
+        """Take no more of this connection, and say why where that cannot be mistaken for another answer."""
+        if self.deaf:
+            return
+        self.deaf = True
+        self.guard.refusals[str(status)] += 1
+        if self.phase == BODY and not self._abandon(self.cycle):
+            return
+        if self._answering():
+            return  # on_response_complete closes
+        self._write_refusal(status, message)
+        if linger and self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self.phase = LINGER
+            self.since = self.loop.time()
+        else:
+            self.transport.close()
+
+    def _abandon(self, cycle: RequestResponseCycle) -> bool:
+        """Take a request back whose body is not coming; returns whether its refusal may be written now."""
+        cycle.body = bytearray()
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return False
+        if cycle.response_complete:
+            self.transport.close()
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        if cycle.response_started:
+            self.transport.abort()
+            return False
+        return True
+
+    def _write_refusal(self, status: int, message: str) -> None:
+        path = self.url.partition(b"?")[0]
+        headers, body = self.guard.error_writer(path, status, message)
+        lines = [STATUS_LINE[status]]
+        lines += [b"%b: %b\r\n" % header for header in headers]
+        lines.append(b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body))
+        if self.parser.get_method() != b"HEAD":
+            lines.append(body)
+        self.transport.write(b"".join(lines))
+
+    # Deadlines
+
+    def look(self, now: float) -> None:
+        """Act on whatever has passed its deadline."""
+        limits, phase, age = self.limits, self.phase, now - self.since
+        if phase == BODY:
+            self._look_at_body(age)
+        elif phase == HEAD:
+            if age >= limits.header_seconds and not self.deaf:
+                self._head_is_late()
+        elif phase == IDLE:
+            if age >= limits.keep_alive:
+                self.transport.close()
+        elif phase == LINGER and age >= limits.linger:
+            self.transport.abort()
+        if self.flow.write_paused or self.transport.is_closing():
+            self._look_at_writing(now)
+        else:
+            self.stalled_at = -1
+
+    def _head_is_late(self) -> None:
+        if not self.begun:
+            self.guard.refusals["silent"] += 1
+            self.deaf = True
+            self.transport.close()
+        else:
+            self.refuse(408, f"The headers took longer than {self.limits.header_seconds:g} s.", linger=False)
+
+    def _look_at_body(self, age: float) -> None:
+        limits = self.limits
+        if self.flow.read_paused:
+            # It is the application that does not read; the client is not to blame for that time.
+            self.since += limits.sweep
+        elif age >= min(limits.body_seconds, limits.body_grace_seconds + self.received / limits.body_rate):
+            self.refuse(408, "The request body comes too slowly.", linger=False)
+
+    def _look_at_writing(self, now: float) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if self.stalled_at < 0 or unsent < self.stalled_at:
+            self.stalled_at = unsent
+            self.stalled_since = now
+        elif now - self.stalled_since >= self.limits.write_stall:
+            self.guard.refusals["stalled"] += 1
+            self.transport.abort()
