@@ -184,7 +184,7 @@ def stop_sequences(request: ChatRequest, dialect: Dialect) -> tuple[list[str], l
 
 
 def metadata(request: ChatRequest, dialect: Dialect, dropped: list[str]) -> Body:
-    """Return `metadata.user_id`: the client's own, else `safety_identifier`, else `user`; a long one hashed."""
+    """Return `metadata.user_id`: the client's own, else `safety_identifier`, else `user`; hashed if not of a length taken."""
     given = request.metadata or {}
     if given.keys() - {"user_id"}:
         dropped.append("metadata")
@@ -199,7 +199,7 @@ def metadata(request: ChatRequest, dialect: Dialect, dropped: list[str]) -> Body
     if dialect.user_field is None:
         dropped.append(name)
         return {}
-    if len(user) > dialect.user_id_max:
+    if not dialect.user_id_min <= len(user) <= dialect.user_id_max:
         user = hashlib.sha256(user.encode()).hexdigest()
     return {"metadata": {"user_id": user}}
 
