@@ -200,7 +200,9 @@ def _syntax_fault(error: yaml.YAMLError, file_name: str) -> Fault:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1
-        what = ", ".join(part for part in (error.context, error.problem) if part)
+        began = None if error.context_mark is None else error.context_mark.line + 1
+        context = error.context if began in (None, line) else f"{error.context} that began on line {began}"
+        what = ", ".join(part for part in (context, error.problem) if part)
     else:
         # A character that YAML does not allow at all; the reader's own message quotes it and nothing else.
         line, what = None, str(error).splitlines()[0]

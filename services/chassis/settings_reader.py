@@ -89,12 +89,13 @@ class Reader:
         complete = True
         for field in kind.fields:
             default = _default_of(field) if base is None else getattr(base, field.name)
+            reported = len(self.faults)
             value = self._field(field, entries, path, default)
             if value is not _ABSENT:
                 values[field.name] = value
             elif field.required and base is None:
                 complete = False
-                if field.encode_name not in entries:
+                if reported == len(self.faults):  # nothing was written, or null
                     self._fault(entry, _below(path, field.encode_name), "is required")
             else:
                 values[field.name] = default

@@ -6,7 +6,7 @@ import sys
 
 from services.chassis.process import run
 from services.simulator.app import Simulator
-from services.simulator.scripts import ScriptError
+from services.simulator.script import ScriptError
 from services.simulator.server import running
 from services.simulator.settings import SimulatorSettings
 
