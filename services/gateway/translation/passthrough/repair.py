@@ -34,6 +34,7 @@ from services.gateway.wire.mend import BROKEN, mended
 from services.gateway.wire.sse import Frame
 
 EVENT_LIMIT: Final = 1024 * 1024
+_PATIENCE: Final = 16  # templates that nothing was like; from then on few are made, because no two frames are alike
 
 
 def plain(data: bytes) -> bytes:
@@ -65,6 +66,7 @@ class StreamRepair(ABC):
         self._limit = limit
         self._framer = Framer(limit)
         self._template: Template | None = None
+        self._misses = 0  # frames that might have been like the template, since one last was
         self._at_end = False
         self._kept: list[bytes] = []
         self._kept_size = 0
@@ -81,6 +83,7 @@ class StreamRepair(ABC):
             if reach:
                 passed = template.run(data if reach == len(data) else data[:reach])
                 if passed is not None:
+                    self._misses = 0
                     if reach == len(data):
                         return passed
                     out, data = passed, data[reach:]
@@ -125,7 +128,11 @@ class StreamRepair(ABC):
         for raw in raws:
             template = self._template
             passed = template.one(raw) if template is not None else None
-            out.append(self._frame(raw) if passed is None else passed)
+            if passed is None:
+                passed = self._frame(raw)
+            else:
+                self._misses = 0
+            out.append(passed)
             if self.finished:
                 break
         return b"".join(out)
@@ -165,7 +172,9 @@ class StreamRepair(ABC):
 
     def _learn(self, raw: bytes, out: bytes, key: bytes, literal: bytes) -> None:
         """Take this frame for a template; only for one that changed nothing in this machine."""
-        self._template = learn(raw, out, key, literal) or self._template
+        self._misses += 1
+        if self._misses <= _PATIENCE or self._misses % _PATIENCE == 0:
+            self._template = learn(raw, out, key, literal) or self._template
 
     @abstractmethod
     def _event(self, raw: bytes, frame: Frame) -> bytes:

@@ -1,0 +1,211 @@
+"""
+Metering: the tokens of an answer, read from a copy of what the client gets, also where that is compressed.
+
+Pure. A meter never raises and never changes what it sees; where it cannot go on it says why in `gave_up` and the answer
+goes on unmetered.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from services.gateway.translation.fault import Fault
+from services.gateway.translation.passthrough.frames import Framer, read_frame
+from services.gateway.translation.streams.events import Usage
+from services.gateway.translation.streams.token_counts import read_anthropic, read_openai
+from services.gateway.wire.content_coding import CodingError, ContentDecoder
+from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.mend import BROKEN, mended
+
+DECODED_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes of a decoded copy; a longer answer is not metered to its end."""
+
+_EVENT_LIMIT: Final = 1024 * 1024
+_KEY: Final = b'"usage"'
+
+
+class _Body(msgspec.Struct, gc=False):
+    """A batch body, an OpenAI chunk, or Anthropic's message_delta."""
+
+    usage: Any = None
+
+
+class _Event(_Body, gc=False):
+    """Any event; `message` is that of Anthropic's message_start."""
+
+    message: _Body | None = None
+
+
+_decode_body: Final = msgspec.json.Decoder(_Body).decode
+_decode_event: Final = msgspec.json.Decoder(_Event).decode
+
+
+def usage_of_batch(fmt: WireFormat, body: bytes) -> Usage | None:
+    """Return the tokens that a whole answer names; None if it names none."""
+    if _KEY not in body:
+        return None
+    try:
+        found = _decode_body(body)
+    except BROKEN:
+        return None
+    return read_openai(found.usage) if fmt is WireFormat.OPENAI else read_anthropic(found.usage, None)
+
+
+class UsageMeter(Protocol):
+    """Reads along with one answer."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens, as last heard; of a batch, once it has ended."""
+
+    @property
+    def gave_up(self) -> str | None:
+        """Why nothing further is read; safe to log."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body, as transferred."""
+
+    def end(self) -> None:
+        """Take note that the body is complete."""
+
+
+class _Meter(ABC):
+    """What both kinds share: undoing the content coding, within bounds."""
+
+    def __init__(self, fmt: WireFormat, coding: str, limit: int) -> None:
+        self.usage: Usage | None = None
+        self.gave_up: str | None = None
+        self._format = fmt
+        self._decoder: ContentDecoder | None = None
+        try:
+            self._decoder = ContentDecoder(coding, limit)
+        except CodingError as error:
+            self.gave_up = str(error)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body, as transferred."""
+        if self._decoder is None or self.gave_up is not None:
+            return
+        try:
+            for piece in self._decoder.pieces(data):
+                self._read(piece)
+                if self.gave_up is not None:
+                    break
+        except CodingError as error:
+            self.gave_up = str(error)
+            self._forget()
+
+    @abstractmethod
+    def _read(self, data: bytes) -> None:
+        """Take the next bytes, without their coding."""
+
+    @abstractmethod
+    def _forget(self) -> None:
+        """Let go of what was kept."""
+
+
+class BatchMeter(_Meter):
+    """Keeps a copy of the body, within the limit, and reads it at its end."""
+
+    def __init__(self, fmt: WireFormat, coding: str = "", limit: int = DECODED_LIMIT) -> None:
+        super().__init__(fmt, coding, limit)
+        self._body = bytearray()
+
+    def end(self) -> None:
+        """Read the body."""
+        self.usage = usage_of_batch(self._format, bytes(self._body))
+        self._forget()
+
+    def _read(self, data: bytes) -> None:
+        self._body += data
+
+    def _forget(self) -> None:
+        self._body.clear()
+
+
+class StreamMeter(_Meter):
+    """Reads the events that name usage, and only those."""
+
+    def __init__(
+        self, fmt: WireFormat, coding: str = "", limit: int = DECODED_LIMIT, event_limit: int = _EVENT_LIMIT
+    ) -> None:
+        super().__init__(fmt, coding, limit)
+        self._framer = Framer(event_limit)
+
+    def end(self) -> None:
+        """Read a last event that lacks its blank line."""
+        self._read_frame(self._framer.rest())
+
+    def _read(self, data: bytes) -> None:
+        framer = self._framer
+        if framer.waiting:
+            data = framer.join(data)
+        for raw in framer.cut(data) if data else ():
+            self._read_frame(raw)
+        if framer.too_large:
+            self.gave_up = "an event is larger than the limit"
+
+    def _read_frame(self, raw: bytes) -> None:
+        frame = read_frame(raw) if _KEY in raw else None
+        if frame is None:
+            return
+        try:
+            event = _decode_event(mended(frame.data))
+        except BROKEN:
+            return
+        if self._format is WireFormat.OPENAI:
+            self.usage = read_openai(event.usage) or self.usage
+            return
+        if event.message is not None:
+            self.usage = read_anthropic(event.message.usage, self.usage)
+        self.usage = read_anthropic(event.usage, self.usage)
+
+    def _forget(self) -> None:
+        self._framer.rest()
+
+
+class MeteredCopy:
+    """
+    Pass-through of a stream that is compressed: nothing is repaired, every byte goes out as it came in, usage is read
+    from a copy. It is a conversion like the others, but a failure cannot be written into compressed bytes: the stream
+    just ends, which the client's decoder or SDK notices.
+    """
+
+    def __init__(self, meter: UsageMeter) -> None:
+        self.begun = False
+        self.finished = False
+        self.fault: Fault | None = None
+        self._meter = meter
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens, as last heard."""
+        return self._meter.usage
+
+    @property
+    def gave_up(self) -> str | None:
+        """Why the meter stopped, if it did."""
+        return self._meter.gave_up
+
+    def feed(self, data: bytes) -> bytes:
+        """Pass what one read brought."""
+        self.begun = True
+        self._meter.feed(data)
+        return data
+
+    def eof(self) -> bytes:
+        """Take note that the upstream ended."""
+        self.finished = True
+        self._meter.end()
+        return b""
+
+    def fail(self, fault: Fault) -> bytes:
+        """Take note of what broke the stream."""
+        self.finished = True
+        self.fault = fault
+        return b""
+
+    def ping(self) -> bytes:
+        """Return nothing: no event can be put between compressed bytes."""
+        return b""
