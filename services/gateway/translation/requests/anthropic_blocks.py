@@ -92,7 +92,11 @@ class Blocks:
             case ContentSource(content=content):
                 head = _lines(block.title, block.context)
                 inner = [TextBlock(text=content)] if isinstance(content, str) else content
-                parts = [part for item in inner for part in self.part(item, f"{path}.source.content")]
+                parts = [
+                    part
+                    for position, item in enumerate(inner)
+                    for part in self.part(item, f"{path}.source.content.{position}")
+                ]
                 return [text_part(head), *parts] if head else parts
             case Base64Source(media_type=kind, data=data):
                 if not self._dialect.files:

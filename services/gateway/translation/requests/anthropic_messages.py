@@ -21,6 +21,8 @@ Nothing that is written depends on a later message, so a longer history begins w
 
 from typing import Any
 
+import msgspec
+
 from services.gateway.dialect import Dialect, MidSystem
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
@@ -273,7 +275,10 @@ class Conversation:
         name = self._names.upstream(block.name)
         self._calls[call] = path
         self.called.append(name)
-        # The client's own bytes, so that the call reads the same on every turn.
+        if b"\n" in raw:
+            # Strings cannot hold a bare line end, so this is a body indented for people.
+            raw = msgspec.json.format(raw, indent=-1)
+        # Otherwise the client's own bytes, so that the call reads the same on every turn.
         return {"id": call, "type": "function", "function": {"name": name, "arguments": raw.decode()}}
 
     def _server_result(self, block: ServerToolResult) -> str:

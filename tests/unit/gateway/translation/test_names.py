@@ -10,7 +10,9 @@ from services.gateway.translation.names import ToolIds, ToolNames
 
 _LEGAL = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NAMES = st.one_of(
-    st.from_regex(_LEGAL, fullmatch=True), st.text(max_size=90), st.sampled_from(["a.b", "a/b", "a_b", "x" * 65, "x" * 66])
+    st.from_regex(_LEGAL, fullmatch=True),
+    st.text(max_size=90),
+    st.sampled_from(["a.b", "a/b", "a_b", "x" * 65, "x" * 66]),
 )
 
 
