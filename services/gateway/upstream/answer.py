@@ -43,6 +43,7 @@ class PooledAnswer:
         "_closed",
         "_complete",
         "_failure",
+        "_full",
         "_held",
         "_held_bytes",
         "_receiver",
@@ -68,6 +69,7 @@ class PooledAnswer:
         self._receiver: BodyReceiver | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
+        self._full = False  # paused by us, because nobody consumes
         self._complete = False
         self._failure: TransportError | None = None
         self._closed = False
@@ -78,15 +80,16 @@ class PooledAnswer:
         self._receiver = receiver
         if self._closed:
             return
+        if self._full:
+            self._full = False
+            self.resume()
         if self._held:
-            held, self._held, self._held_bytes = b"".join(self._held), [], 0
+            held, self._held = b"".join(self._held), []
             receiver.on_data(held)
         if self._complete:
             self._tell_end()
         elif self._failure is not None:
             self._tell_failure(self._failure)
-        else:
-            self.resume()
 
     def pause(self) -> None:
         if self.connection is not None and not self.paused:
@@ -130,7 +133,8 @@ class PooledAnswer:
         elif not self._closed:
             self._held.append(data)
             self._held_bytes += len(data)
-            if self._held_bytes > _HOLD:
+            if self._held_bytes > _HOLD and not self.paused:
+                self._full = True
                 self.pause()
 
     def complete(self, *, reusable: bool) -> None:

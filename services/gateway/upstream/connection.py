@@ -96,6 +96,7 @@ class Connection(asyncio.Protocol):
         "_interim",
         "_keep",
         "_keeper",
+        "_last_piece",
         "_limits",
         "_parser",
         "_pieces",
@@ -138,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._framing_bytes = 0
+        self._last_piece = 0  # how many of `_pieces` belong to this message once it is complete
         self._unsent = 0  # what `overdue` saw outstanding the last time
         self._since = self._clock()  # loop time of the last progress of the request
 
@@ -230,8 +232,11 @@ class Connection(asyncio.Protocol):
             return
         self.stirred = self._clock()
         self._feed(data)
-        self._count(len(data))
         pieces = self._pieces
+        if self._complete and len(pieces) > self._last_piece:
+            self._surplus = True
+            del pieces[self._last_piece :]
+        self._count(len(data))
         body = b""
         if pieces:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -247,8 +252,6 @@ class Connection(asyncio.Protocol):
     def _end(self, answer: Exchange, body: bytes) -> None:
         if answer.request.method == "HEAD":
             self._parser = httptools.HttpResponseParser(self)  # the old one waits for the body
-            self._surplus = self._surplus or bool(body)
-            body = b""
         self._answer = None
         self._used = True
         answer.complete(reusable=self._reusable())
@@ -347,15 +350,18 @@ class Connection(asyncio.Protocol):
 
     def _end_without_body(self, answer: Exchange) -> None:
         if answer.request.method == "HEAD":  # llhttp does not know, and would read on for the announced body
-            self._keep = self._parser.should_keep_alive()
-            self._complete = True
+            self._message_ends()
 
     def on_message_complete(self) -> None:
         if self._interim:
             self._interim = False
         elif self._body_open and not self._complete:
-            self._complete = True
-            self._keep = self._parser.should_keep_alive()
+            self._message_ends()
+
+    def _message_ends(self) -> None:
+        self._complete = True
+        self._last_piece = len(self._pieces)
+        self._keep = self._parser.should_keep_alive()
 
     def _reusable(self) -> bool:
         if not self._keep or self._surplus or self._ends_with_connection or self.dead or self._outstanding():

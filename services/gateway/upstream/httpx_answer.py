@@ -117,11 +117,12 @@ class HttpxAnswer:
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
         seconds = self._request.timeouts
+        limit = asyncio.timeout_at(self._deadline)
         try:
-            async with asyncio.timeout_at(self._deadline) as limit:
+            async with limit:
                 await self._push(limit, loop)
         except TimeoutError:
-            if loop.time() >= self._deadline:
+            if limit.when() == self._deadline:
                 raise TotalTimeout(f"the upstream's answer took longer than {seconds.total:g} s") from None
             raise IdleTimeout(f"the upstream's answer stopped for {seconds.idle:g} s") from None
         except httpx2.HTTPError as error:

@@ -43,7 +43,7 @@ def translate(error: Exception) -> TransportError:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return CertificateInvalid(f"the certificate of the upstream is not valid: {cause.verify_message}")
         if getattr(cause, "error_status_hint", None) == _TOO_LARGE:
-            return AnswerTooLarge("the headers of the upstream's answer are too large")
+            return AnswerTooLarge("the headers or the framing of the upstream's answer are too large")
     if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_BROKE_OFF):
         return ConnectionLost("the upstream closed the connection before the end of its answer")
     return next(kind(message) for source, kind, message in _TABLE if isinstance(error, source))

@@ -13,7 +13,7 @@ here, by the phase that httpcore2's trace reports, because its own read timeout 
     body      `consume`                   here, `idle`           IdleTimeout
     any                                   here, `total`          TotalTimeout
 
-Where it differs from the pooled transport is listed in tests/contract/test_upstream_transport.py.
+Where it differs from the pooled transport is listed in tests/contract/upstream_transport/conftest.py.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import httpx2
+from httpcore2 import AsyncNetworkStream
 
 from services.chassis.process import Tasks
 from services.gateway.upstream.framing import check_head
@@ -62,6 +63,7 @@ class _Attempt:
     def __init__(self, request: UpstreamRequest, limit: asyncio.Timeout, deadline: float) -> None:
         self.phase = "pool"
         self.transport_closed = False
+        self.connecting: AsyncNetworkStream | None = None  # the socket, until TLS is on it
         self._request = request
         self._limit = limit
         self._deadline = deadline
@@ -71,9 +73,12 @@ class _Attempt:
         seconds = self._request.timeouts
         if event == "connection.connect_tcp.started":
             self._enter("connect", seconds.connect)
+        elif event == "connection.connect_tcp.complete":
+            self.connecting = info["return_value"]
         elif event.endswith(".started") and getattr(info.get("request"), "method", _CONNECT) != _CONNECT:
             if event == "http11.send_request_headers.started":
                 self._enter("write", None)
+                self.connecting = None
             elif event == "http11.receive_response_headers.started":
                 self._enter("head", seconds.first_byte)
 
@@ -82,14 +87,14 @@ class _Attempt:
         self.transport_closed = True
         self._limit.reschedule(0)
 
-    def timeout(self, now: float) -> TransportError:
+    def timeout(self) -> TransportError:
         """Say what ran out."""
         seconds = self._request.timeouts
         host = self._request.origin.host
         if self.transport_closed:
             closed = "the transport is closed"
             return ConnectFailed(closed) if self.phase in {"pool", "connect"} else ConnectionLost(closed)
-        if now >= self._deadline:
+        if self._limit.when() == self._deadline:
             return TotalTimeout(f"the upstream's answer took longer than {seconds.total:g} s")
         if self.phase == "connect":
             return ConnectFailed(f"cannot connect to {host} within {seconds.connect:g} s")
@@ -131,7 +136,6 @@ class HttpxTransport:
         return answer
 
     async def _head(self, request: UpstreamRequest, deadline: float) -> httpx2.Response:
-        loop = asyncio.get_running_loop()
         limit = asyncio.timeout_at(deadline)
         attempt = _Attempt(request, limit, deadline)
         self._attempts.add(attempt)
@@ -139,11 +143,13 @@ class HttpxTransport:
             async with limit:
                 return await self._transport.handle_async_request(_build(request, attempt))
         except TimeoutError:
-            raise attempt.timeout(loop.time()) from None
+            raise attempt.timeout() from None
         except httpx2.HTTPError as error:
             raise translate(error) from error
         finally:
             self._attempts.discard(attempt)
+            if attempt.connecting is not None:  # httpcore2 leaves it open where a handshake is cancelled
+                self._tasks.start(attempt.connecting.aclose(), name="upstream close")
 
     async def aclose(self) -> None:
         self._closed = True

@@ -13,7 +13,7 @@ from typing import Final
 from services.gateway.upstream.answer import PooledAnswer
 from services.gateway.upstream.connection import Connection
 from services.gateway.upstream.request_head import HeadWriter
-from services.gateway.upstream.transport import ConnectFailed, ConnectionLost, Origin, PoolTimeout
+from services.gateway.upstream.transport import ConnectFailed, ConnectionLost, Origin
 
 _SHUT_SECONDS: Final = 1.0  # an aborted socket needs a turn or two of the event loop
 
@@ -46,16 +46,13 @@ class OriginPool:
         self.live.add(answer)
         return True
 
-    async def wait(self, answer: PooledAnswer, seconds: float) -> None:
-        """Queue for a slot; raise `PoolTimeout` after `seconds`."""
+    async def wait(self, answer: PooledAnswer) -> None:
+        """Queue for a slot, for as long as the caller allows."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         place = (answer, turn)
         self._queue.append(place)
         try:
-            async with asyncio.timeout(seconds):
-                await turn
-        except TimeoutError:
-            raise PoolTimeout(f"no free connection to the upstream within {seconds:g} s") from None
+            await turn
         finally:
             if answer not in self.live and place in self._queue:
                 self._queue.remove(place)

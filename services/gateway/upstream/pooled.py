@@ -17,6 +17,7 @@ from services.gateway.upstream.sweeper import Sweeper, Work
 from services.gateway.upstream.transport import (
     ConnectFailed,
     Origin,
+    PoolTimeout,
     TotalTimeout,
     TransportStatistics,
     UpstreamAnswer,
@@ -45,7 +46,7 @@ class PooledTransport:
         self._sweep_soon(loop)
         try:
             if not pool.enter(answer):
-                await pool.wait(answer, request.timeouts.pool)
+                await self._queue(answer, pool)
             connection = answer.connection
             if connection is None or connection.dead:
                 connection = await self._dial(answer, pool)
@@ -77,16 +78,25 @@ class PooledTransport:
         pool = self._pools[origin] = OriginPool(origin, self._cap)
         return pool
 
+    async def _queue(self, answer: PooledAnswer, pool: OriginPool) -> None:
+        timeouts = answer.request.timeouts
+        limit = _limit(timeouts.pool, answer)
+        try:
+            async with limit:
+                await pool.wait(answer)
+        except TimeoutError:
+            _raise_if_total(limit, answer)
+            raise PoolTimeout(f"no free connection to the upstream within {timeouts.pool:g} s") from None
+
     async def _dial(self, answer: PooledAnswer, pool: OriginPool) -> Connection:
         loop = asyncio.get_running_loop()
         timeouts = answer.request.timeouts
-        left = answer.deadline - loop.time()
+        limit = _limit(timeouts.connect, answer)
         try:
-            async with asyncio.timeout(min(timeouts.connect, left)):
+            async with limit:
                 connection = await dial(pool.origin, self._tls, lambda: Connection(pool, loop.time))
         except TimeoutError:
-            if left < timeouts.connect:
-                raise TotalTimeout(f"the upstream's answer took longer than {timeouts.total:g} s") from None
+            _raise_if_total(limit, answer)
             raise ConnectFailed(f"cannot connect to {pool.origin.host} within {timeouts.connect:g} s") from None
         if self._closed:
             connection.drop()
@@ -113,3 +123,12 @@ class PooledTransport:
             elif pool.idle and work is Work.NONE:
                 work = Work.IDLE
         return work
+
+
+def _limit(seconds: float, answer: PooledAnswer) -> asyncio.Timeout:
+    return asyncio.timeout_at(min(asyncio.get_running_loop().time() + seconds, answer.deadline))
+
+
+def _raise_if_total(limit: asyncio.Timeout, answer: PooledAnswer) -> None:
+    if limit.when() == answer.deadline:
+        raise TotalTimeout(f"the upstream's answer took longer than {answer.request.timeouts.total:g} s") from None

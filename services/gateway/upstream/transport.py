@@ -1,7 +1,7 @@
 """
 The port to the upstream: one request out, one answer back, its body pushed to a receiver.
 
-Two implementations pass one contract suite (`tests/contract/test_upstream_transport.py`):
+Two implementations pass one contract suite (`tests/contract/upstream_transport`):
 `pooled` (HTTP/1.1 on httptools and asyncio protocols) and `httpx` (httpx2; proxies and odd networks).
 
 Life of an answer: `send` returns when the final status line and headers are there (1xx are swallowed).
