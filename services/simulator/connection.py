@@ -12,7 +12,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, cast
 
 import httptools
 
@@ -50,9 +50,8 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (a TCP server makes nothing else)
-        self._stream = transport
+        # A cast, because uvloop's transports are no subclass of asyncio's.
+        self._stream = cast("asyncio.Transport", transport)
         self._connections.add(self)
         self._records.open_connections += 1
         self._records.connections += 1

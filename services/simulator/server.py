@@ -1,4 +1,4 @@
-"""Runs the simulator on a TCP socket: for a while inside a process (`running`), or as the process itself (`serve`)."""
+"""Puts the simulator on a TCP socket for as long as a block runs; `process` makes a whole process of it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,9 +23,3 @@ async def running(simulator: Simulator) -> AsyncIterator[str]:
         server.close()
         simulator.drop_connections()
         await server.wait_closed()
-
-
-async def serve(simulator: Simulator) -> None:
-    """Serve until cancelled."""
-    async with running(simulator):
-        await asyncio.get_running_loop().create_future()
