@@ -113,6 +113,12 @@ def test_max_tokens_cuts_the_demo_but_not_a_script() -> None:
     assert _answer("events=10", max_tokens=3).finish == "stop"
 
 
+def test_an_answer_within_max_tokens_is_whole() -> None:
+    messages = [{"role": "user", "content": "use the lookup tool"}]
+
+    assert _kinds(_answer(max_tokens=999, messages=messages, tools=[_TOOL])) == ["Reasoning", "Text", "ToolCall"]
+
+
 def test_json_is_answered_where_json_is_wanted() -> None:
     schema = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
     shaped = _answer(response_format={"type": "json_schema", "json_schema": {"schema": schema}})
