@@ -18,8 +18,6 @@ from services.gateway.wire.anthropic import (
     ServerToolResult,
     TextBlock,
     TextSource,
-    ToolReferenceBlock,
-    UrlSource,
 )
 
 Part = dict[str, Any]
@@ -43,6 +41,11 @@ def text_part(text: str) -> Part:
     return {"type": "text", "text": text}
 
 
+def _text_parts(text: str) -> list[Part]:
+    """Return no part for no text: upstreams refuse empty ones."""
+    return [text_part(text)] if text else []
+
+
 class Blocks:
     """Turns one request's blocks into parts, and remembers which hints were lost on the way."""
 
@@ -56,57 +59,54 @@ class Blocks:
         """Return the parts that stand for a block; none for an empty text. `path` is the block's own."""
         if block.cache_control is not None:
             self._dropped.append("cache_control")
-        match block:
-            case TextBlock():
-                return [text_part(block.text)] if block.text else []
-            case ImageBlock():
-                return [self._image(block, path)]
-            case DocumentBlock():
-                return self._document(block, path)
-            case SearchResultBlock():
-                self._citations(block.citations)
-                return [text_part(_lines(block.title, block.source, *(item.text for item in block.content)))]
-            case ToolReferenceBlock():
-                return [text_part(f"Tool {self._names.upstream(block.tool_name)} is now available.")]
+        if isinstance(block, TextBlock):
+            return _text_parts(block.text)
+        if isinstance(block, ImageBlock):
+            return [self._image(block, path)]
+        if isinstance(block, DocumentBlock):
+            return self._document(block, path)
+        if isinstance(block, SearchResultBlock):
+            self._citations(block.citations)
+            return _text_parts(_lines(block.title, block.source, *(item.text for item in block.content)))
+        return _text_parts(f"Tool {self._names.upstream(block.tool_name)} is now available.")
 
     def _image(self, block: ImageBlock, path: str) -> Part:
         if block.transformations:
             self._dropped.append("image.transformations")
         if not self._dialect.images:
             raise self._unsupported("image blocks", path)
-        match block.source:
-            case Base64Source(media_type=kind, data=data):
-                return _image_part(f"data:{kind};base64,{data}")
-            case UrlSource(url=url):
-                if not self._dialect.image_urls:
-                    raise self._unsupported("image URLs", f"{path}.source")
-                return _image_part(url)
-            case FileSource():
-                raise _files_unavailable(path)
+        source = block.source
+        if isinstance(source, FileSource):
+            raise _files_unavailable(path)
+        if isinstance(source, Base64Source):
+            url = f"data:{source.media_type};base64,{source.data}"
+        elif self._dialect.image_urls:
+            url = source.url
+        else:
+            raise self._unsupported("image URLs", f"{path}.source")
+        return {"type": "image_url", "image_url": {"url": url}}
 
     def _document(self, block: DocumentBlock, path: str) -> list[Part]:
         self._citations(block.citations)
-        match block.source:
-            case TextSource(data=text):
-                return [text_part(_lines(block.title, block.context, text))]
-            case ContentSource(content=content):
-                head = _lines(block.title, block.context)
-                inner = [TextBlock(text=content)] if isinstance(content, str) else content
-                parts = [
-                    part
-                    for position, item in enumerate(inner)
-                    for part in self.part(item, f"{path}.source.content.{position}")
-                ]
-                return [text_part(head), *parts] if head else parts
-            case Base64Source(media_type=kind, data=data):
-                if not self._dialect.files:
-                    raise self._unsupported("document blocks", path)
-                name = block.title or "document.pdf"
-                return [{"type": "file", "file": {"filename": name, "file_data": f"data:{kind};base64,{data}"}}]
-            case UrlSource():
-                raise self._unsupported("document URLs", f"{path}.source")
-            case FileSource():
-                raise _files_unavailable(path)
+        source = block.source
+        if isinstance(source, TextSource):
+            return _text_parts(_lines(block.title, block.context, source.data))
+        if isinstance(source, ContentSource):
+            inner = source.content
+            blocks = [TextBlock(text=inner)] if isinstance(inner, str) else inner
+            parts = _text_parts(_lines(block.title, block.context))
+            for position, item in enumerate(blocks):
+                parts += self.part(item, f"{path}.source.content.{position}")
+            return parts
+        if isinstance(source, Base64Source):
+            if not self._dialect.files:
+                raise self._unsupported("document blocks", path)
+            name = block.title or "document.pdf"
+            data = f"data:{source.media_type};base64,{source.data}"
+            return [{"type": "file", "file": {"filename": name, "file_data": data}}]
+        if isinstance(source, FileSource):
+            raise _files_unavailable(path)
+        raise self._unsupported("document URLs", f"{path}.source")
 
     def _citations(self, citations: Any) -> None:
         if isinstance(citations, dict) and citations.get("enabled"):
@@ -127,10 +127,6 @@ def server_result_text(block: ServerToolResult) -> str:
     sources = found if isinstance(found, list) else [found] if found else []
     lines = (": ".join(filter(None, (item.title, item.url, item.text, item.stdout))) for item in sources)
     return "\n".join(filter(None, lines))
-
-
-def _image_part(url: str) -> Part:
-    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _files_unavailable(path: str) -> TranslationError:

@@ -195,13 +195,12 @@ class Conversation:
         if not self._written:
             self.system.append(text)
             return
-        match self._dialect.mid_system:
-            case MidSystem.NATIVE:
-                self._write({"role": "system", "content": text})
-            case MidSystem.REMINDER:
-                self._write({"role": "user", "content": system_reminder(text)})
-            case MidSystem.HOIST:
-                self.system.append(text)
+        if self._dialect.mid_system is MidSystem.HOIST:
+            self.system.append(text)
+        elif self._dialect.mid_system is MidSystem.REMINDER:
+            self._write({"role": "user", "content": system_reminder(text)})
+        else:
+            self._write({"role": "system", "content": text})
 
     def _system_texts(self, content: list[ContentBlock], path: str) -> list[str]:
         texts = []

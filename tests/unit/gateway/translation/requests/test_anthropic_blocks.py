@@ -121,6 +121,12 @@ def test_a_search_result_is_text() -> None:
     assert parts(found) == "T\nU\na"
 
 
+def test_what_holds_no_text_is_no_part() -> None:
+    found = {"type": "search_result", "source": "", "title": "", "content": []}
+
+    assert parts("a", document({"type": "text", "data": ""}), found) == "a"
+
+
 def test_citations_are_named_when_they_are_asked_for() -> None:
     source = {"type": "text", "data": "body"}
     found = {"type": "search_result", "source": "U", "title": "T", "content": [], "citations": {"enabled": True}}
@@ -152,3 +158,7 @@ def test_a_found_tool_is_said_to_be_available() -> None:
 )
 def test_what_a_server_tool_found(content: bytes, text: str) -> None:
     assert server_result_text(WebSearchResultBlock(content=msgspec.Raw(content))) == text
+
+
+def test_a_cache_mark_on_an_image_is_named() -> None:
+    assert translate(messages=[user(IMAGE | {"cache_control": {"type": "ephemeral"}})]).dropped == ("cache_control",)

@@ -320,6 +320,13 @@ def test_depth_is_bounded_by_the_limits() -> None:
     assert error.param == "tools.0.input_schema"
 
 
+def test_calls_without_tools_get_stubs_where_the_upstream_wants_them() -> None:
+    history = [user("a"), assistant(call("A")), user(result("A"))]
+
+    assert len(translate(Dialect(tool_calls_without_tools=False), messages=history).body["tools"]) == 1
+    assert "tools" not in translate(messages=history).body
+
+
 @pytest.mark.parametrize("case", cases("anthropic_openai"))
 def test_golden(golden: Golden, case: str) -> None:
     """What real requests become, byte for byte; the answer's context and the dropped hints next to them."""

@@ -11,7 +11,7 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits, check_depth, too_deep
 
 _JSON = st.recursive(
-    st.none() | st.integers() | st.text('[]{}"\\ab', max_size=6),
+    st.none() | st.integers() | st.text('[]{}"\\abnt\n/é', max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('[]{}"\\', max_size=4), inner, max_size=3),
     max_leaves=20,
 )
@@ -34,6 +34,13 @@ def test_a_wall_of_openers_is_too_deep_and_costs_little() -> None:
     assert too_deep(b"[" * 1_000_000, 64)
     assert too_deep(b'[{"a":' * 10_000, 64)
     assert too_deep(b"[[][[]]" * 1_000, 64)
+
+
+def test_quotes_and_backslashes_in_strings_are_understood() -> None:
+    filler = json.dumps(["[", '"[', '\\"]', "\\", "\n[", '\\\\"'] * 30).encode()
+
+    assert not too_deep(filler, 1)
+    assert too_deep(b"[" + filler + b"]", 1)
 
 
 def test_closers_without_openers_are_left_to_the_decoder() -> None:
