@@ -5,19 +5,23 @@ It is lenient where real upstreams are (translation.md A12): LF, CRLF and CR lin
 byte order mark, comments, several `data:` lines, a last event without its blank line. It does not decode text: a
 frame's data is whatever bytes stood there.
 
-Most frames are one `data:` line, or one `event:` and one `data:` line, and end in LF LF. Those are cut out with one
-`split` for everything that a read brought; only what looks different is read line by line.
+Most frames are one `data:` line, or one `event:` and one `data:` line, and end in LF LF. Where all that a read brought
+looks like that, one regular expression takes it apart; anything else is read line by line.
 """
 
-from typing import Final
-
-import msgspec
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK_LINE: Final = b"\n\n"
 
+# Possessive, so that a long read leaves nothing behind to go back to.
+_ALL_PLAIN: Final = re.compile(rb"(?:(?:event: [^\n]*+\n)?+data: [^\n]++\n\n)*+")
+_PLAIN: Final = re.compile(rb"(?:event: ([^\n]*)\n)?data: ([^\n]+)\n\n")
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
+
+class Frame(NamedTuple):
     """One event that carries data. `event` is empty where the stream did not name it."""
 
     event: bytes
@@ -47,6 +51,10 @@ class SseParser:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Return the events that these bytes complete."""
+        return [Frame(event, text) for event, text in self.pairs(data)]
+
+    def pairs(self, data: bytes) -> Sequence[tuple[bytes, bytes]]:
+        """Return the same as plain tuples of event and data, which is twice as fast."""
         if self._after_cr or b"\r" in data:
             data = self._with_line_feeds(data)
         rest = self._rest
@@ -60,12 +68,21 @@ class SseParser:
                 self._check(len(rest) - 1)
                 return []
             data = bytes(rest)
-        blocks = data.split(_BLANK_LINE)
-        rest[:] = blocks.pop()
-        if len(data) > self._limit:
-            blocks = self._within_limit(blocks)
+        end = data.rfind(_BLANK_LINE) + len(_BLANK_LINE)
+        if end < len(_BLANK_LINE):
+            rest[:] = data
             self._check(len(rest) - 1)
-        return _frames(blocks)
+            return []
+        rest[:] = data[end:]
+        whole = data[:end]
+        if end > self._limit:
+            frames = _frames(self._within_limit(whole.split(_BLANK_LINE)))
+            self._check(len(rest) - 1)
+            return frames
+        if _ALL_PLAIN.fullmatch(whole):
+            pairs: list[tuple[bytes, bytes]] = _PLAIN.findall(whole)
+            return pairs
+        return _frames(whole.split(_BLANK_LINE))
 
     def eof(self) -> list[Frame]:
         """Return the last event if the stream ended without its blank line."""
@@ -108,21 +125,8 @@ class SseParser:
 
 
 def _frames(blocks: list[bytes]) -> list[Frame]:
-    frames: list[Frame] = []
-    for block in blocks:
-        if block.startswith(b"data: ") and b"\n" not in block:
-            frame = Frame(b"", block[6:])
-        elif block.startswith(b"event: "):
-            name, _, line = block.partition(b"\n")
-            if line.startswith(b"data: ") and b"\n" not in line:
-                frame = Frame(name[7:], line[6:])
-            else:
-                frame = _frame_of_lines(block)
-        else:
-            frame = _frame_of_lines(block)
-        if frame.data:
-            frames.append(frame)
-    return frames
+    frames = map(_frame_of_lines, blocks)
+    return [frame for frame in frames if frame.data]
 
 
 def _frame_of_lines(block: bytes) -> Frame:

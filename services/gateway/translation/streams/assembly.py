@@ -44,6 +44,9 @@ class Flow(Enum):
     TOOLS = 4
 
 
+# Looking a member up on its class costs as much as a call; these are asked for once per event.
+_TEXT: Final = Flow.TEXT
+_REASONING: Final = Flow.REASONING
 _FLOWS: Final = {TextDelta: Flow.TEXT, ReasoningDelta: Flow.REASONING, ToolEnd: Flow.TOOLS}
 
 
@@ -84,14 +87,14 @@ class Assembly:
 
     def text(self, text: str) -> None:
         """Take visible text that is not empty."""
-        if self.flow is Flow.TEXT:
+        if self.flow is _TEXT:
             self._out.append(TextDelta(text))
         else:
             self._other(TextDelta(text), Flow.TEXT)
 
     def reasoning(self, text: str) -> None:
         """Take reasoning that is not empty."""
-        if self.flow is Flow.REASONING:
+        if self.flow is _REASONING:
             self._out.append(ReasoningDelta(text))
         else:
             self._other(ReasoningDelta(text), Flow.REASONING)

@@ -16,7 +16,7 @@ Reads what an Anthropic-format upstream answers, as a stream or as a batch (tran
 The type is `data.type`; the `event:` line only counts where that is missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -47,7 +47,6 @@ from services.gateway.wire.anthropic_events import (
     decode_strictly,
 )
 from services.gateway.wire.mend import BROKEN
-from services.gateway.wire.sse import Frame
 
 _DONE: Final = b"[DONE]"
 _CALL_ID: Final = "call_"  # reads well to OpenAI clients, for whom this reader mostly works
@@ -120,21 +119,21 @@ class _Answer:
     def settled(self) -> bool:
         return self._stop_reason is not None
 
-    def frame(self, frame: Frame) -> None:
-        data = frame.data
-        try:
-            event = decode_strictly(data)
-        except BROKEN:
-            mended = self._odd(data)
-            if mended is None:
+    def frames(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        assembly = self.assembly
+        for name, data in pairs:
+            try:
+                event = decode_strictly(data)
+            except BROKEN:
+                self._odd(name, data)
+            else:
+                # Nearly every event is one of these.
+                if event.type == "content_block_delta" and event.delta is not None:
+                    self._delta(event.index, event.delta)
+                else:
+                    self._event(name, event, data)
+            if assembly.ended:
                 return
-            event = mended
-        kind = event.type
-        if kind == "content_block_delta":
-            if event.delta is not None:
-                self._delta(event.index, event.delta)
-        else:
-            self._event(kind or frame.event.decode("ascii", "replace"), event, data)
 
     def close(self) -> None:
         self._end(done=False)
@@ -150,18 +149,20 @@ class _Answer:
         else:
             self._batch(message, message.content)
 
-    def _odd(self, data: bytes) -> StreamEvent | None:
-        """Read an event that is not as it should be; None where that ended the answer."""
+    def _odd(self, name: bytes, data: bytes) -> None:
+        """Take an event that is not as it should be."""
         if data.strip() == _DONE:
             self._end(done=False)
-            return None
+            return
         try:
-            return decode_event(data)
+            event = decode_event(data)
         except BROKEN:
             self.assembly.fail(self._fault_of(data) if looks_like_error(data) else faults.NOT_JSON)
-            return None
+        else:
+            self._event(name, event, data)
 
-    def _event(self, kind: str, event: StreamEvent, data: bytes) -> None:
+    def _event(self, name: bytes, event: StreamEvent, data: bytes) -> None:
+        kind = event.type or name.decode("ascii", "replace")
         match kind:
             case "content_block_start":
                 self._block_start(event.index, event.content_block or Block())

@@ -16,7 +16,7 @@ Reads what an OpenAI-format upstream answers, as a stream or as a batch (transla
 Blank text between tool calls and blank reasoning open nothing: servers send both as separators.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from services.gateway.translation import vocabulary
@@ -29,9 +29,11 @@ from services.gateway.translation.streams.events import Event, StopReason
 from services.gateway.translation.streams.reader import StreamReader, fault_under_200
 from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.openai_events import Choice, Chunk, Message, ToolCall, decode, decode_strictly
-from services.gateway.wire.sse import Frame
 
 _DONE: Final = b"[DONE]"
+# Looking a member up on its class costs as much as a call; these are asked for once per event.
+_TEXT: Final = Flow.TEXT
+_TOOLS: Final = Flow.TOOLS
 _CALL_ID: Final = "toolu_"  # reads well to Anthropic clients, for whom this reader mostly works
 
 
@@ -87,25 +89,17 @@ class _Answer:
     def settled(self) -> bool:
         return self._finish_reason is not None and self.assembly.usage is not None
 
-    def frame(self, frame: Frame) -> None:
-        data = frame.data
-        try:
-            chunk = decode_strictly(data)
-        except BROKEN:
-            if data.strip() == _DONE:
-                self._end(done=True)
-                return
+    def frames(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        assembly = self.assembly
+        for _, data in pairs:
             try:
-                chunk = decode(data)
+                chunk = decode_strictly(data)
             except BROKEN:
-                self.assembly.fail(faults.NOT_JSON)
+                self._odd(data)
+            else:
+                self._chunk(chunk, data)
+            if assembly.ended:
                 return
-        if chunk.choices is None:
-            self._without_choices(chunk, data)
-        elif chunk.error:
-            self.assembly.fail(self._fault_of(data))
-        else:
-            self._chunk(chunk, chunk.choices)
 
     def close(self) -> None:
         self._end(done=False)
@@ -123,17 +117,36 @@ class _Answer:
         else:
             self._batch(completion, completion.choices)
 
+    def _odd(self, data: bytes) -> None:
+        """Take an event that is not a chunk as it should be."""
+        if data.strip() == _DONE:
+            self._end(done=True)
+            return
+        try:
+            chunk = decode(data)
+        except BROKEN:
+            self.assembly.fail(faults.NOT_JSON)
+        else:
+            self._chunk(chunk, data)
+
     def _without_choices(self, chunk: Chunk, data: bytes) -> None:
         if chunk.error or chunk.code is not None:
             self.assembly.fail(self._fault_of(data))
         elif self.assembly.started:
             self.assembly.counted(token_counts.read_openai(chunk.usage))
 
-    def _chunk(self, chunk: Chunk, choices: list[Choice]) -> None:
+    def _chunk(self, chunk: Chunk, data: bytes) -> None:
+        choices = chunk.choices
+        if choices is None:
+            self._without_choices(chunk, data)
+            return
+        if chunk.error:
+            self.assembly.fail(self._fault_of(data))
+            return
         if not self.assembly.started:
             self.assembly.start(chunk.id, chunk.model)
         for choice in choices:
-            if choice.index == 0:
+            if not choice.index:
                 self._choice(choice, choice.delta)
                 break
         if chunk.usage:
@@ -182,20 +195,23 @@ class _Answer:
         self.assembly.flush_tools()
 
     def _message(self, message: Message) -> None:
+        assembly = self.assembly
         reasoning = message.reasoning_content or message.reasoning
         if reasoning:
             self._reasoning(reasoning)
         content = message.content
-        # Blank text between calls is a separator of the model's template, B65.
-        if content and (self.assembly.flow is not Flow.TOOLS or content.strip()):
-            self._blank = ""
-            self.assembly.text(content)
+        if content:
+            if assembly.flow is _TEXT:
+                assembly.text(content)
+            elif assembly.flow is not _TOOLS or content.strip():
+                # Blank text between calls is a separator of the model's template, B65.
+                self._blank = ""
+                assembly.text(content)
         if message.refusal:
             self._refusal += message.refusal
-            self.assembly.text(message.refusal)
-        calls = message.tool_calls
-        if calls:
-            self._tool_calls(calls)
+            assembly.text(message.refusal)
+        if message.tool_calls:
+            self._tool_calls(message.tool_calls)
         if message.function_call is not None:
             self._tool_calls([ToolCall(index=0, function=message.function_call)])
 

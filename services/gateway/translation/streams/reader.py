@@ -4,6 +4,7 @@ What both stream readers are around their dialect: bytes in, events out, one end
 The dialect is an object that takes frames and a batch body and pushes what it understands into an `Assembly`.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from services.gateway.translation.errors import read_fault
@@ -11,7 +12,7 @@ from services.gateway.translation.fault import Fault
 from services.gateway.translation.streams import faults
 from services.gateway.translation.streams.assembly import Assembly
 from services.gateway.translation.streams.events import Event, Usage
-from services.gateway.wire.sse import Frame, SseParser
+from services.gateway.wire.sse import SseParser
 
 
 def fault_under_200(body: bytes) -> Fault:
@@ -30,8 +31,8 @@ class DialectAnswer(Protocol):
     def settled(self) -> bool:
         """Whether all is known but that the stream ends."""
 
-    def frame(self, frame: Frame) -> None:
-        """Take one event of a stream."""
+    def frames(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take events of a stream, name and data, until the answer ends."""
 
     def close(self) -> None:
         """Take note that the stream ended without the dialect's own last word."""
@@ -75,7 +76,10 @@ class StreamReader:
         """Take the next bytes."""
         if self._assembly.ended:
             return []
-        self._frames(self._parser.feed(data))
+        pairs = self._parser.pairs(data)
+        if pairs:
+            self._heard = True
+            self._answer.frames(pairs)
         if self._parser.too_large and not self._assembly.ended:
             self._assembly.fail(faults.TOO_LARGE)
         return self._assembly.take()
@@ -90,18 +94,11 @@ class StreamReader:
             # A batch body, most often an error, under the wrong content type.
             self._answer.body(rest)
             return assembly.take()
-        self._frames(self._parser.eof())
+        last = self._parser.eof()
+        self._answer.frames(last)
         if not assembly.ended:
-            if self._heard:
+            if self._heard or last:
                 self._answer.close()
             else:
                 assembly.fail(faults.NO_DATA)
         return assembly.take()
-
-    def _frames(self, frames: list[Frame]) -> None:
-        answer, assembly = self._answer, self._assembly
-        for frame in frames:
-            self._heard = True
-            answer.frame(frame)
-            if assembly.ended:
-                return

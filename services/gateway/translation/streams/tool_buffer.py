@@ -74,6 +74,11 @@ class Call:
             return
         self._parts.append(text)
 
+    def pass_on(self, text: str) -> None:
+        """Take a fragment that goes out at once."""
+        self._parts.append(text)
+        self.sent += 1
+
     def settle(self) -> None:
         """Take a held `{}` for the arguments: nothing more comes."""
         if self.braces:
@@ -118,7 +123,14 @@ class ToolBuffer:
         if call.ended:
             return
         if text:
-            call.add(text)
+            if call.started and len(self._queue) == 1 and text[0] != "{":
+                # Nearly every fragment: nothing waits.
+                call.pass_on(text)
+                out.append(ToolArguments(text))
+                if not self._held:
+                    return
+            else:
+                call.add(text)
         self._advance(out)
 
     def begin(self, call: Call, out: list[Event]) -> None:

@@ -61,6 +61,9 @@ _PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 _COMMENT: Final = b": keep-alive\n\n"
 _ID_PREFIX: Final = "msg_"
 _TAIL: Final = b"}}\n\n"
+# Looking a member up on its class costs as much as a call; these are asked for once per event.
+_TEXT: Final = Kind.TEXT
+_REASONING: Final = Kind.REASONING
 _STARTS: Final = {
     Kind.TEXT: b'{"type":"text","text":""}',
     Kind.REASONING: b'{"type":"thinking","thinking":"","signature":""}',
@@ -110,11 +113,11 @@ class AnthropicWriter:
         out: list[bytes] = []
         for event in events:
             if type(event) is TextDelta:
-                if self._open is not Kind.TEXT:
+                if self._open is not _TEXT:
                     self._begin(Kind.TEXT, _STARTS[Kind.TEXT], out)
                 out += (self._delta, _encode(event.text), _TAIL)
             elif type(event) is ReasoningDelta:
-                if self._open is not Kind.REASONING:
+                if self._open is not _REASONING:
                     self._begin(Kind.REASONING, _STARTS[Kind.REASONING], out)
                 out += (self._delta, _encode(event.text), _TAIL)
             elif type(event) is ToolArguments:
