@@ -67,7 +67,7 @@ def to_openai_thinking(
             return _glm_openai(dialect, thinking, budget_tokens, effort)
         case Thinking.EFFORT:
             return _plain_openai(dialect, thinking, budget_tokens, effort)
-        case Thinking.NONE | Thinking.BUDGET:  # the OpenAI wire has no budget
+        case _:  # NONE; and the OpenAI wire has no budget
             asked = (("thinking", thinking), ("output_config.effort", effort))
             return OpenAIThinking(dropped=tuple(name for name, value in asked if value is not None))
 
@@ -90,7 +90,7 @@ def to_anthropic_thinking(
             return AnthropicThinking(dropped=(param,))
         case Thinking.BUDGET:
             return _budget(dialect, effort, max_tokens, param)
-        case Thinking.GLM | Thinking.EFFORT:
+        case _:  # GLM, EFFORT
             return _adaptive(dialect, effort, param)
 
 

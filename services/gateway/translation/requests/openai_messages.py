@@ -94,7 +94,7 @@ class Conversation:
                 self._add_result(message, path)
             case FunctionMessage():
                 self._add_function_result(message, path)
-            case SystemMessage():  # developer as well
+            case _:  # system, developer
                 self._add_system(message)
                 return
         self._leading = False

@@ -16,7 +16,7 @@ from services.gateway.translation.effort import to_anthropic_thinking
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import check_depth
 from services.gateway.translation.requests.openai_messages import OutMessage
-from services.gateway.wire.openai import ChatRequest, JsonSchemaFormat, ThinkingBlock
+from services.gateway.wire.openai import ChatRequest, JsonSchemaFormat
 
 Body = dict[str, Any]
 
@@ -184,7 +184,11 @@ def stop_sequences(request: ChatRequest, dialect: Dialect) -> tuple[list[str], l
 
 
 def metadata(request: ChatRequest, dialect: Dialect, dropped: list[str]) -> Body:
-    """Return `metadata.user_id`: the client's own, else `safety_identifier`, else `user`; hashed if not of a length taken."""
+    """
+    Return `metadata.user_id`: the client's own, else `safety_identifier`, else `user`.
+
+    One of a length that the upstream does not take is sent as its hash.
+    """
     given = request.metadata or {}
     if given.keys() - {"user_id"}:
         dropped.append("metadata")
@@ -252,11 +256,10 @@ def settle_prefill(messages: list[OutMessage], dialect: Dialect, *, thinking_on:
         raise TranslationError(f"{param}: prefill is not supported by this upstream", param=param)
     if thinking_on:
         raise TranslationError(f"{param}: prefill is not supported while thinking is on", param=param)
-    block = last.content[-1]
-    if isinstance(block, ThinkingBlock) or block["type"] != "text":
-        return
-    block["text"] = block["text"].rstrip()
-    if not block["text"]:
+    while last.content and isinstance(block := last.content[-1], dict) and block["type"] == "text":
+        block["text"] = block["text"].rstrip()
+        if block["text"]:
+            break
         last.content.pop()
     if not last.content:
         messages.pop()
