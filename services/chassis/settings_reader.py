@@ -245,10 +245,6 @@ def _sole_required(kind: inspect.StructType) -> str | None:
 
 
 def _kind_word(entry: Entry) -> str:
-    match entry:
-        case Branch():
-            return "a mapping"
-        case Items():
-            return "a list"
-        case Leaf():
-            return "nothing" if entry.text is None else "a single value"
+    if isinstance(entry, Leaf):
+        return "nothing" if entry.text is None else "a single value"
+    return "a mapping" if isinstance(entry, Branch) else "a list"

@@ -99,6 +99,12 @@ def test_null_means_not_set_and_for_optional_settings_none() -> None:
     assert reader.faults == []
 
 
+def test_an_entry_of_a_mapping_with_everything_commented_out_keeps_its_default() -> None:
+    value, reader = reader_of("vendors:\n  one:\n")
+
+    assert (value, reader.faults) == (Settings(), [])
+
+
 def test_an_empty_text_leaves_an_optional_setting_out() -> None:
     value, reader = reader_of('server: {host: ""}\napiKey: ""\napiKeyFile: ""\n')
 
@@ -150,6 +156,10 @@ def test_every_kind_of_mismatch_has_words() -> None:
     ]
 
 
+def test_a_list_of_structs_refuses_null() -> None:
+    assert faults_of("rules: [~]\n") == ["c.yaml:1: rules[0].set: is required"]
+
+
 def test_a_null_in_a_list_is_a_fault() -> None:
     assert faults_of("server: {hosts: [a, ~]}\n") == ["c.yaml:1: server.hosts[1]: must not be empty"]
 
@@ -199,6 +209,7 @@ def test_a_secret_may_be_in_a_file_of_its_own() -> None:
             "apiKeyFile: /run/two\n",
             "c.yaml:1: apiKeyFile: /run/two: holds white space or a character outside ASCII; is it one key and nothing else?",
         ),
+        ("apiKeyFile: {}\n", "c.yaml:1: apiKeyFile: must be the path of a file, not a mapping"),
         ("apiKeyFile: [x]\n", "c.yaml:1: apiKeyFile: must be the path of a file, not a list"),
     ],
 )
