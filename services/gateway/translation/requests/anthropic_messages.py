@@ -243,10 +243,14 @@ class Conversation:
             reasoning = ""
         last = self._written[-1] if self._written else None
         if last is not None and last["role"] == "assistant" and (calls or "tool_calls" in last):
-            text = (last["content"] or "") + text
-            reasoning = last.pop(field or "", "") + reasoning
-            calls = last.pop("tool_calls", []) + calls
-            message = last
+            # Taken out before they grow, so that they grow in place: a long run of messages must not cost its square.
+            before = last.pop("content") or ""
+            before += text
+            thought = last.pop(field or "", "")
+            thought += reasoning
+            called = last.pop("tool_calls", [])
+            called += calls
+            text, reasoning, calls, message = before, thought, called, last
         elif text or calls or reasoning:
             message = {"role": "assistant"}
             self._written.append(message)

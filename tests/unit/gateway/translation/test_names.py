@@ -84,7 +84,7 @@ def test_names_are_legal_distinct_stable_and_reversible(declared: list[str], his
     assert sent == {name: again.upstream(name) for name in every}
 
 
-def test_ids_of_other_vendors_are_cleaned_and_long_legal_ones_kept() -> None:
+def test_b62_ids_of_other_vendors_are_cleaned_and_long_legal_ones_kept() -> None:
     ids = ToolIds()
 
     assert ids.upstream("functions.Bash:0") == f"functions_Bash_0_{digest('functions.Bash:0')}"
