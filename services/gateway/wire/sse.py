@@ -75,7 +75,7 @@ class SseParser:
             return []
         rest[:] = data[end:]
         whole = data[:end]
-        if end > self._limit:
+        if len(data) > self._limit:
             frames = _frames(self._within_limit(whole.split(_BLANK_LINE)))
             self._check(len(rest) - 1)
             return frames
