@@ -10,11 +10,13 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from services.gateway.conversion import WholeBody
+from services.gateway.translation.errors import looks_like_error, read_fault
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.passthrough.frames import Framer, read_frame
 from services.gateway.translation.streams.events import Usage
 from services.gateway.translation.streams.token_counts import read_anthropic, read_openai
-from services.gateway.wire.content_coding import CodingError, ContentDecoder
+from services.gateway.wire.content_coding import CodingError, ContentDecoder, decoded
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.mend import BROKEN, mended
 
@@ -50,6 +52,21 @@ def usage_of_batch(fmt: WireFormat, body: bytes) -> Usage | None:
     except BROKEN:
         return None
     return read_openai(found.usage) if fmt is WireFormat.OPENAI else read_anthropic(found.usage, None)
+
+
+def passed_through(fmt: WireFormat, body: bytes, coding: bytes | None, *, now: float) -> WholeBody | Fault:
+    """
+    Return a batch answer as it came, with the tokens it names, or the fault that it is under its HTTP 200.
+
+    A body whose coding cannot be undone, or only above the limit, goes out unmetered: it is the client's to read.
+    """
+    try:
+        text = decoded(body, (coding or b"").decode("latin-1"), DECODED_LIMIT)
+    except CodingError:
+        return WholeBody(body=body, usage=None, unchanged=True)
+    if looks_like_error(text):
+        return read_fault(200, text, now=now)
+    return WholeBody(body=body, usage=usage_of_batch(fmt, text), unchanged=True)
 
 
 class UsageMeter(Protocol):

@@ -4,7 +4,7 @@ Pass-through of an Anthropic stream to an Anthropic client. `repair` has the the
 - every event has its `event:` line, and it says what the data's own type says
 - `message_start` has type, role, content and usage; `message_delta` has usage
 - a thinking block starts with a signature, empty if the upstream gave none
-- errors are in Anthropic's envelope, whatever the upstream wrote
+- errors are in Anthropic's envelope, whatever the upstream wrote; those that we write come after the open block's end
 - `message_stop` is added when the upstream ended without it after its stop_reason, and an error event otherwise
 - a `[DONE]` that strayed in from the other dialect is dropped
 
@@ -17,14 +17,16 @@ import msgspec
 
 from services.gateway.translation.error_table import STATUS_TYPES
 from services.gateway.translation.errors import looks_like_error, read_fault
+from services.gateway.translation.fault import Fault
 from services.gateway.translation.passthrough import anthropic_rewrite
-from services.gateway.translation.passthrough.repair import StreamRepair, plain
+from services.gateway.translation.passthrough.repair import EVENT_LIMIT, StreamRepair, plain
 from services.gateway.translation.streams.faults import NO_DATA, NOT_JSON
 from services.gateway.translation.streams.token_counts import read_anthropic
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.sse import Frame
 
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 _EMPTY: Final = msgspec.Raw()
 _SAID_NOTHING: Final = frozenset({b"", b"null"})
 _STRINGS: Final = {
@@ -45,6 +47,7 @@ class _Delta(msgspec.Struct, gc=False):
 
 class _Event(msgspec.Struct, gc=False):
     type: str | None = None
+    index: int = 0
     delta: _Delta | None = None
     message: msgspec.Raw = _EMPTY
     usage: msgspec.Raw = _EMPTY
@@ -60,7 +63,15 @@ class AnthropicRepair(StreamRepair):
     format = WireFormat.ANTHROPIC
     ping_frame = b'event: ping\ndata: {"type": "ping"}\n\n'
 
-    _stop_seen = False
+    def __init__(self, request_id: str, *, limit: int = EVENT_LIMIT, now: float | None = None) -> None:
+        super().__init__(request_id, limit=limit, now=now)
+        self._stop_seen = False
+        self._open_block: int | None = None
+
+    def fail(self, fault: Fault) -> bytes:
+        """End the stream with one error event, after the end of a block that is open."""
+        error = super().fail(fault)
+        return error if self._open_block is None else _BLOCK_STOP % self._open_block + error
 
     def _event(self, raw: bytes, frame: Frame) -> bytes:
         data = frame.data.strip()
@@ -91,7 +102,10 @@ class AnthropicRepair(StreamRepair):
             self._count(_member(event.message, "usage"))
             mended = anthropic_rewrite.message_start(data)
         elif kind == "content_block_start":
+            self._open_block = event.index
             mended = anthropic_rewrite.block_start(data)
+        elif kind == "content_block_stop":
+            self._open_block = None
         elif kind == "message_delta":
             self._count(event.usage)
             self._stop_seen = self._stop_seen or _says_stop(event.delta)

@@ -47,7 +47,7 @@ class Template(msgspec.Struct, frozen=True, gc=False):
         return at + len(self.tail) if at >= 0 else 0
 
     def run(self, data: bytes) -> bytes | None:
-        """Return what becomes of data that ends with the tail; None if it is not all of this kind."""
+        """Return what becomes of data up to its `reach`; None if it is not all of this kind."""
         if len(data) < len(self.joint) + len(self.head):
             return self.one(data)
         frames = data.count(self.joint) + 1
