@@ -1,0 +1,90 @@
+import json
+import shlex
+import tomllib
+
+import pytest
+
+from services.cli.clients import CLIENTS, Guide, Target, Word, literal, shell_script
+
+TARGET = Target(
+    url="http://127.0.0.1:8080",
+    key=Word("$ZCODE_PROXY_API_KEY", '"$ZCODE_PROXY_API_KEY"'),
+    key_variable="ZCODE_CLIENT_KEY",
+    model="glm-5.2",
+    small_model="glm-4.5-air",
+    context=1_000_000,
+    max_output=131_072,
+)
+
+
+def guide(client: str) -> Guide:
+    return CLIENTS[client](TARGET)
+
+
+def variables(client: str) -> dict[str, str]:
+    return {name: word.plain for name, word in guide(client).variables}
+
+
+def test_the_clients_of_the_design_are_there() -> None:
+    assert list(CLIENTS) == ["claude-code", "codex", "opencode", "cline", "openai"]
+
+
+def test_claude_code_gets_the_root_and_a_bearer_key() -> None:
+    found = variables("claude-code")
+
+    assert found["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:8080"
+    assert found["ANTHROPIC_AUTH_TOKEN"] == "$ZCODE_PROXY_API_KEY"
+    assert found["ANTHROPIC_DEFAULT_OPUS_MODEL"] == found["ANTHROPIC_DEFAULT_SONNET_MODEL"] == "glm-5.2"
+    assert found["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "glm-4.5-air"
+
+
+def test_openai_clients_get_the_v1_root() -> None:
+    assert variables("openai") == {
+        "OPENAI_BASE_URL": "http://127.0.0.1:8080/v1",
+        "OPENAI_API_KEY": "$ZCODE_PROXY_API_KEY",
+    }
+
+
+def test_opencode_gets_a_file_that_refers_to_the_key() -> None:
+    config = json.loads(guide("opencode").content or "")
+    provider = config["provider"]["zcode"]
+
+    assert provider["options"] == {"baseURL": "http://127.0.0.1:8080/v1", "apiKey": "{env:ZCODE_CLIENT_KEY}"}
+    assert provider["models"]["glm-5.2"] == {"limit": {"context": 1_000_000, "output": 131_072}}
+    assert (config["model"], config["small_model"]) == ("zcode/glm-5.2", "zcode/glm-4.5-air")
+
+
+def test_codex_is_told_what_does_not_work() -> None:
+    config = tomllib.loads(guide("codex").content or "")
+    remarks = " ".join(guide("codex").remarks)
+
+    assert config["model_providers"]["zcode"]["wire_api"] == "chat"
+    assert config["model_providers"]["zcode"]["env_key"] == "ZCODE_CLIENT_KEY"
+    assert "old versions of Codex only" in remarks
+    assert "/v1/responses answers 404" in remarks
+
+
+def test_cline_is_told_in_words() -> None:
+    assert "  Base URL: http://127.0.0.1:8080/v1" in guide("cline").remarks
+    assert guide("cline").variables == ()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_client_is_made_to_set_what_a_gateway_in_the_same_shell_would_read(client: str) -> None:
+    """`eval` of the output must not give a later `zcode-proxy serve` a client key, which would open it to others."""
+    assert not {"ZCODE_PROXY_API_KEY", "ZCODE_API_KEY"} & set(variables(client))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_line_for_the_shell_is_an_export_or_a_comment(client: str) -> None:
+    lines = shell_script(guide(client)).splitlines()
+
+    assert lines
+    assert all(line.startswith(("export ", "#")) for line in lines)
+
+
+def test_values_are_quoted_for_the_shell() -> None:
+    nasty = Guide(title="x", variables=(("A", literal("a b; rm -rf $HOME")),))
+    (line,) = [line for line in shell_script(nasty).splitlines() if line.startswith("export")]
+
+    assert shlex.split(line) == ["export", "A=a b; rm -rf $HOME"]
