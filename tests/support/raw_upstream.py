@@ -35,7 +35,7 @@ class Peer:
         With `pause` the body is taken 128 KiB at a time, with so many seconds in between.
         """
         self._watched = True
-        head = await self._reader.readuntil(b"\r\n\r\n")
+        head = await self.head()
         length = 0
         for line in head.split(b"\r\n"):
             name, _, value = line.partition(b":")
@@ -49,6 +49,10 @@ class Peer:
         self._watched = False
         self.bodies.append(bytes(body))
         return self.bodies[-1]
+
+    async def head(self) -> bytes:
+        """Read the head of a request and leave its body where it is."""
+        return await self._reader.readuntil(b"\r\n\r\n")
 
     async def send(self, data: bytes) -> None:
         """Write and wait until the network has taken nearly all of it."""
@@ -167,8 +171,8 @@ class RawUpstream:
 async def eventually(condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
     """Wait until `condition` holds; fail with TimeoutError if that does not come."""
     async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 -- what is waited for has no event of its own
+        while not condition():  # noqa: ASYNC110 -- what is waited for has no event of its own
+            await asyncio.sleep(0.001)
 
 
 def answer(body: bytes = b"ok", *headers: bytes, status: bytes = b"200 OK") -> bytes:

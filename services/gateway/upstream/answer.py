@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from services.gateway.upstream.connection import Connection
+from services.gateway.upstream.receiving import told
 from services.gateway.upstream.transport import BodyReceiver, ConnectionLost, TransportError, UpstreamRequest
 
 _HOLD: Final = 256 * 1024  # bytes of body kept before `consume`; above it the socket is not read
@@ -85,7 +86,7 @@ class PooledAnswer:
             self.resume()
         if self._held:
             held, self._held = b"".join(self._held), []
-            receiver.on_data(held)
+            self._hand(receiver, held)
         if self._complete:
             self._tell_end()
         elif self._failure is not None:
@@ -129,7 +130,7 @@ class PooledAnswer:
     def deliver(self, data: bytes) -> None:
         """Take what one read brought of the body."""
         if self._receiver is not None:
-            self._receiver.on_data(data)
+            self._hand(self._receiver, data)
         elif not self._closed:
             self._held.append(data)
             self._held_bytes += len(data)
@@ -169,12 +170,16 @@ class PooledAnswer:
             connection.drop()
         self._slots.leave(self, connection if reusable else None)
 
+    def _hand(self, receiver: BodyReceiver, data: bytes) -> None:
+        if (failure := told(receiver.on_data, data)) is not None and self._receiver is not None:
+            self.fail(failure)
+
     def _tell_end(self) -> None:
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
-            receiver.on_end()
+            told(receiver.on_end)
 
     def _tell_failure(self, error: TransportError) -> None:
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
-            receiver.on_failure(error)
+            told(receiver.on_failure, error)

@@ -69,9 +69,6 @@ class Exchange(Protocol):
 class Keeper(Protocol):
     """Who keeps a connection while it is idle and counts it until its socket is closed."""
 
-    def opened(self, connection: "Connection") -> None:
-        """Take note of a new socket."""
-
     def discard(self, connection: "Connection") -> None:
         """Give up an idle connection that spoke or hung up."""
 
@@ -222,7 +219,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._keeper.opened(self)
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer

@@ -10,6 +10,7 @@ import httpx2
 
 from services.chassis.process import Tasks
 from services.gateway.upstream.httpx_errors import translate
+from services.gateway.upstream.receiving import told
 from services.gateway.upstream.transport import (
     AnswerTooLarge,
     BodyReceiver,
@@ -50,7 +51,7 @@ class HttpxAnswer:
 
     def consume(self, receiver: BodyReceiver) -> None:
         if self._failure is not None:
-            receiver.on_failure(self._failure)
+            told(receiver.on_failure, self._failure)
         elif not self._closed:
             self._receiver = receiver
             self._puller = self._tasks.start(self._pull(), name="upstream body")
@@ -78,10 +79,10 @@ class HttpxAnswer:
         self._failure = error
         self.close()
         if receiver is not None:
-            receiver.on_failure(error)
+            told(receiver.on_failure, error)
 
     async def _pull(self) -> None:
-        failure: TransportError | None = ConnectionLost("the reader of the upstream's answer failed")
+        failure: TransportError | None = ConnectionLost("the connection to the upstream failed")
         try:
             await self._read()
             await self._refuse_surplus()
@@ -110,9 +111,9 @@ class HttpxAnswer:
         if receiver is None:
             return
         if failure is None:
-            receiver.on_end()
+            told(receiver.on_end)
         else:
-            receiver.on_failure(failure)
+            told(receiver.on_failure, failure)
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
@@ -140,7 +141,10 @@ class HttpxAnswer:
                     raise AnswerTooLarge(f"the body of the upstream's answer exceeds {self._request.limits.body} bytes")
                 if self._receiver is None:
                     return
-                self._receiver.on_data(data)
+                if (failure := told(self._receiver.on_data, data)) is not None:
+                    raise failure
+                if self._receiver is None:  # closed by the call
+                    return
                 if not self._running.is_set():
                     limit.reschedule(self._deadline)
                     await self._running.wait()

@@ -149,7 +149,7 @@ class HttpxTransport:
         finally:
             self._attempts.discard(attempt)
             if attempt.connecting is not None:  # httpcore2 leaves it open where a handshake is cancelled
-                self._tasks.start(attempt.connecting.aclose(), name="upstream close")
+                _ = self._tasks.start(attempt.connecting.aclose(), name="upstream close")
 
     async def aclose(self) -> None:
         self._closed = True

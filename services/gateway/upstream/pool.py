@@ -77,8 +77,14 @@ class OriginPool:
         if connection in self.idle:
             self.idle.remove(connection)
 
-    def opened(self, connection: Connection) -> None:
-        self.open.add(connection)
+    def keep(self, connection: Connection) -> None:
+        """
+        Count a dialled connection until its socket is closed.
+
+        Not before the dialling is over: an event loop may close the socket of a cancelled one without a word.
+        """
+        if not connection.dead:
+            self.open.add(connection)
 
     def forget(self, connection: Connection) -> None:
         """Take note that a socket is closed."""

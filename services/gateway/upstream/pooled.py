@@ -98,6 +98,7 @@ class PooledTransport:
         except TimeoutError:
             _raise_if_total(limit, answer)
             raise ConnectFailed(f"cannot connect to {pool.origin.host} within {timeouts.connect:g} s") from None
+        pool.keep(connection)
         if self._closed:
             connection.drop()
             raise ConnectFailed("the transport is closed")

@@ -17,6 +17,8 @@ DIFFERENCES: dict[str, dict[str, str]] = {
     "stale": {"pooled": "one retry", "httpx": "ConnectionLost"},
     # An answer that comes while the request's body is still stuck in the socket.
     "early": {"pooled": "delivered", "httpx": "SendFailed"},
+    # The same, and its sender hangs up: httpcore2 writes until the reset, which takes the unread answer with it.
+    "early hang-up": {"pooled": "delivered", "httpx": "ConnectionLost"},
     # The connection dies while a large body is being sent. httpcore2 hides the write error and reads on.
     "dies": {"pooled": "SendFailed", "httpx": "ConnectionLost"},
     # Lines that end with a bare line feed. llhttp is strict; h11 is not.
