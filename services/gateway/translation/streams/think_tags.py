@@ -67,12 +67,15 @@ class ThinkTags:
 
     def _start(self) -> None:
         text = self._held.lstrip()
+        if len(self._held) - len(text) > _BLANK_MAX:
+            self._state = _State.AFTER
+            return
         for tag, state in ((_OPEN, _State.INSIDE), (_CLOSE, _State.MARGIN)):
             if text.startswith(tag):
                 self._held = text.removeprefix(tag)
                 self._state = state
                 return
-            if tag.startswith(text) and len(self._held) < _BLANK_MAX:
+            if tag.startswith(text):
                 return
         self._state = _State.AFTER
 
@@ -94,7 +97,7 @@ class ThinkTags:
 
     def _leave(self, out: list[Event]) -> None:
         """Something else than text has come: what is held was not a tag."""
-        if self._held:
+        if self._held and self._state is not _State.MARGIN:
             out.append(ReasoningDelta(self._held) if self._state is _State.INSIDE else TextDelta(self._held))
-            self._held = ""
+        self._held = ""
         self._state = _State.AFTER
