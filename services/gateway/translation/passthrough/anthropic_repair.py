@@ -20,7 +20,7 @@ from services.gateway.translation.errors import looks_like_error, read_fault
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.passthrough import anthropic_rewrite
 from services.gateway.translation.passthrough.repair import EVENT_LIMIT, StreamRepair, plain
-from services.gateway.translation.streams.faults import NO_DATA, NOT_JSON
+from services.gateway.translation.streams.faults import NO_DATA
 from services.gateway.translation.streams.token_counts import read_anthropic
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.sse import Frame
@@ -80,6 +80,8 @@ class AnthropicRepair(StreamRepair):
         try:
             event = _decode(data)
         except msgspec.ValidationError:
+            if not data.startswith(b"{"):
+                raise
             return self._odd(raw, data)
         kind = event.type or frame.event.decode("utf-8", "replace")
         if kind == "error" or bytes(event.error) not in _SAID_NOTHING or (not kind and looks_like_error(data)):
@@ -90,8 +92,6 @@ class AnthropicRepair(StreamRepair):
 
     def _odd(self, raw: bytes, data: bytes) -> bytes:
         """Pass on JSON that is no event as we know it, unless it is an error."""
-        if not data.startswith(b"{"):
-            return self.fail(NOT_JSON)
         if looks_like_error(data):
             return self.fail(read_fault(200, data, now=self._now))
         return self._passed(raw)

@@ -27,7 +27,7 @@ from services.gateway.translation.passthrough.openai_rewrite import (
     usage_chunk,
 )
 from services.gateway.translation.passthrough.repair import EVENT_LIMIT, StreamRepair, plain
-from services.gateway.translation.streams.faults import INFERENCE, NO_DATA, NOT_JSON
+from services.gateway.translation.streams.faults import INFERENCE, NO_DATA
 from services.gateway.translation.streams.token_counts import read_openai
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.sse import Frame
@@ -126,6 +126,8 @@ class OpenAIRepair(StreamRepair):
         try:
             chunk = _decode(data)
         except msgspec.ValidationError:
+            if not data.startswith(b"{"):
+                raise
             return self._odd(self._without_fields(raw, data), data)
         if bytes(chunk.error) not in _SAID_NOTHING or (chunk.choices is None and looks_like_error(data)):
             return self.fail(read_fault(200, data, now=self._now))
@@ -139,8 +141,6 @@ class OpenAIRepair(StreamRepair):
 
     def _odd(self, raw: bytes, data: bytes) -> bytes:
         """Pass on JSON that is no chunk as we know it, unless it is an error."""
-        if not data.startswith(b"{"):
-            return self.fail(NOT_JSON)
         if looks_like_error(data):
             return self.fail(read_fault(200, data, now=self._now))
         return self._passed(raw)
