@@ -1,0 +1,60 @@
+# What people type. `make demo` and `make test` work on a fresh machine with python3, python3-venv and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PORT ?= 8080
+
+.PHONY: demo serve test check bench soak clients interpreters lock clean help
+
+help:
+	@echo "make demo     serve on port $(PORT) with a simulated upstream: no account needed"
+	@echo "make serve    serve with your own plan (ZCODE_API_KEY or config.yaml)"
+	@echo "make test     set everything up and run the tests"
+	@echo "make check    format, lint, types, imports"
+	@echo "make clients  real clients from npm against the gateway (Claude Code, OpenCode)"
+	@echo "make bench    measure against haproxy, nginx and other gateways"
+	@echo "make soak     the promises' full number of repetitions"
+	@echo "make lock     pin the dependencies anew, a week behind the newest"
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing (once, hash-checked) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/zcode-proxy serve --demo --port $(PORT)
+
+serve: $(STAMP)
+	$(BIN)/zcode-proxy serve --port $(PORT)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 -m "not soak and not clients"
+	$(MAKE) --no-print-directory interpreters
+
+# The pure rooms on every other interpreter of this machine that is new enough.
+interpreters: $(STAMP)
+	@$(BIN)/python tests/support/interpreters.py
+
+clients: $(STAMP)
+	$(BIN)/python -m pytest -q -m clients tests/clients
+
+check: $(STAMP)
+	$(BIN)/ruff format --check services tests bench
+	$(BIN)/ruff check services tests bench
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/codespell README.md CHANGELOG.md docs services deploy
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -q -m soak
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock

@@ -1,0 +1,94 @@
+"""
+The whole gateway in one process, for a laptop: no Redis, no cluster. With `demo` a simulator takes the upstream's place.
+"""
+
+import contextlib
+import sys
+
+import msgspec
+
+from services.chassis.logs import set_up
+from services.chassis.process import harden, run
+from services.chassis.secret import Secret
+from services.chassis.server import Server
+from services.chassis.server import serve as serve_listeners
+from services.chassis.listening import CannotListen
+from services.gateway import settings_rules as rules
+from services.gateway.app import create_gateway
+from services.gateway.process import end_streams, listeners
+from services.gateway.routing import Plan
+from services.gateway.settings import GatewaySettings, ProviderSettings
+from services.simulator.app import Simulator
+from services.simulator.server import running
+from services.simulator.settings import SimulatorSettings
+
+_DEMO_KEY = Secret("demo.simulated")
+_UNAVAILABLE = 69  # EX_UNAVAILABLE of sysexits.h
+
+
+def serve(settings: GatewaySettings, *, demo: bool) -> int:
+    """Serve until told to stop; returns the exit code."""
+    set_up(settings.logging.level, settings.logging.format)
+    harden()
+    try:
+        return run(_serve(settings, demo=demo))
+    except CannotListen as error:
+        sys.stderr.write(f"zcode-proxy: {error}\n")
+        return _UNAVAILABLE
+
+
+async def _serve(settings: GatewaySettings, *, demo: bool) -> int:
+    async with contextlib.AsyncExitStack() as stack:
+        if demo:
+            origin = await stack.enter_async_context(running(Simulator(SimulatorSettings(port=0))))
+            settings = pointed_at(settings, origin)
+        gateway = create_gateway(settings)
+        return await serve_listeners(
+            *listeners(settings, gateway, admin_host=rules.LOOPBACK),
+            drain_seconds=settings.limits.drain,
+            health=gateway.health,
+            on_started=lambda server: _greet(settings, server),
+            on_deadline=lambda: end_streams(gateway),
+        )
+
+
+def pointed_at(settings: GatewaySettings, origin: str) -> GatewaySettings:
+    """Return the settings with the simulator at `origin` as the only upstream."""
+    simulated = ProviderSettings(
+        anthropic_base=f"{origin}/api/anthropic",
+        openai_base=f"{origin}/api/coding/paas/v4",
+        credential=_DEMO_KEY,
+        dialects=settings.providers[settings.provider].dialects,
+    )
+    return msgspec.structs.replace(
+        settings,
+        plan=Plan.CODING,
+        providers=settings.providers | {settings.provider: simulated},
+        simulated=True,
+    )
+
+
+def _greet(settings: GatewaySettings, server: Server) -> None:
+    """Say on a terminal where clients connect and what to try first."""
+    host = rules.bind_host(settings)
+    base = f"http://{'127.0.0.1' if host in (rules.EVERYWHERE, '::') else host}:{server.ports[0]}"
+    key = "the client key" if settings.auth.proxy_api_key else "any"
+    lines = [
+        f"zcode-proxy serves {base}  (OpenAI: {base}/v1, Anthropic: {base})",
+        f"  probes and metrics: http://127.0.0.1:{server.ports[1]}/readyz /metrics",
+    ]
+    if settings.simulated:
+        lines.append("  DEMO: the upstream is a simulator; no account is used and every answer says so.")
+    if not settings.auth.proxy_api_key:
+        lines.append("  No client key is set, so only this machine is served.")
+    lines += [
+        "",
+        "Try:",
+        f"  curl -N {base}/v1/chat/completions -H 'content-type: application/json' \\",
+        '    -d \'{"model":"glm-5.2","stream":true,"messages":[{"role":"user","content":"Hello"}]}\'',
+        "Claude Code:",
+        f"  ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN={key.replace('the client key', '<client key>')} claude",
+        "Others: zcode-proxy env opencode | codex | cline | openai",
+        "",
+    ]
+    sys.stderr.write("\n".join(lines) + "\n")

@@ -1,0 +1,278 @@
+"""
+Puts the gateway together: the only place that sees settings and parts at once. Nothing here runs per request.
+"""
+
+import functools
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from prometheus_client import CollectorRegistry
+
+from services.chassis.clock import Clock, SystemClock
+from services.chassis.health import Health
+from services.chassis.process import Tasks
+from services.gateway import settings_rules as rules
+from services.gateway.admission import Slots
+from services.gateway.catalogue import Catalogue
+from services.gateway.cors import Cors
+from services.gateway.delivery import DeliverySettings
+from services.gateway.dialect import Dialect
+from services.gateway.entry import Entry
+from services.gateway.errors import GatewayError
+from services.gateway.exchange import Exchange, ExchangeSettings
+from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
+from services.gateway.identity import Platform, static_headers
+from services.gateway.leases import ConfiguredLeases, Leases
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.observation import Observation, Observer
+from services.gateway.relay import Keeper
+from services.gateway.request_log import RequestLog
+from services.gateway.rescue import dialect_of_path, fault_of_exception
+from services.gateway.routes.completion import PATHS, CompletionEndpoint
+from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
+from services.gateway.routes.count_tokens import CountTokensEndpoint
+from services.gateway.routes.health import health as health_route
+from services.gateway.routes.models import list_models, show_model
+from services.gateway.routing import UpstreamRoute
+from services.gateway.settings import GatewaySettings, LimitSettings
+from services.gateway.translation.errors import error_body
+from services.gateway.translation.fault import Fault
+from services.gateway.translation.own_faults import bad_request, method_not_allowed, not_found_route
+from services.gateway.translation.requests.limits import RequestLimits
+from services.gateway.upstream.factory import make_transport
+from services.gateway.upstream.transport import AnswerLimits, Timeouts, UpstreamTransport
+
+_DISTRIBUTION: Final = "zcode-proxy"
+_DIALECTS_KEPT: Final = 1024
+
+_AnyRequest = Request[Any, Any, Any]
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """The assembled parts that a process needs to serve, watch and end the gateway."""
+
+    entry: Entry
+    health: Health
+    registry: CollectorRegistry
+    keeper: Keeper
+    request_log: RequestLog
+    transport: UpstreamTransport
+    tasks: Tasks
+    slots: Slots
+
+
+class _Observers:
+    """Tells several observers of each exchange."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def observe(self, observation: Observation) -> None:
+        for observer in self._observers:
+            observer.observe(observation)
+
+
+def create_gateway(
+    settings: GatewaySettings,
+    *,
+    transport: UpstreamTransport | None = None,
+    leases: Leases | None = None,
+    clock: Clock | None = None,
+) -> Gateway:
+    """Assemble the gateway; needs a running event loop. Parts that are not given are made from the settings."""
+    clock = clock or SystemClock()
+    limits = settings.limits
+    catalogue = Catalogue(settings.models)
+    tasks = Tasks()
+    keeper = Keeper()
+    slots = Slots(limits.streams, limits.queue, limits.queue_seconds)
+    registry = CollectorRegistry()
+    metrics = GatewayMetrics(
+        registry, is_known_model=lambda name: catalogue.find(name) is not None, version=version(_DISTRIBUTION)
+    )
+    request_log = RequestLog()
+    transport = transport or _transport(settings)
+    leases = leases or ConfiguredLeases(rules.upstream_key(settings))
+    exchange = Exchange(_exchange_settings(settings, catalogue), transport, leases, slots, keeper)
+    observers = _Observers(request_log, metrics)
+    hot: dict[str, Any] = {
+        path: CompletionEndpoint(
+            client_format,
+            exchange,
+            observers,
+            tasks,
+            body_limit=limits.body,
+            default_model=settings.default_model,
+            clock=clock.monotonic,
+        )
+        for path, client_format in PATHS.items()
+    }
+    hot[COUNT_TOKENS] = CountTokensEndpoint(tasks, body_limit=limits.body)
+    health = Health()
+    entry = Entry(
+        hot,
+        _framework(catalogue, health, _closer(transport, tasks, request_log)),
+        _client_keys(settings),
+        Cors(settings.server.cors_origins),
+        tasks,
+        allowed_hosts=settings.server.allowed_hosts,
+    )
+    _export_gauges(metrics, registry, slots, keeper, transport)
+    return Gateway(
+        entry=entry,
+        health=health,
+        registry=registry,
+        keeper=keeper,
+        request_log=request_log,
+        transport=transport,
+        tasks=tasks,
+        slots=slots,
+    )
+
+
+def _transport(settings: GatewaySettings) -> UpstreamTransport:
+    upstream = settings.upstream
+    hosts = {route.origin.host for route in rules.routes(settings).values()}
+    proxies = {rules.proxy_for(upstream, host) for host in hosts}
+    return make_transport(
+        upstream.transport,
+        proxy=next((proxy for proxy in proxies if proxy is not None), None),
+        ca_file=upstream.ca_file,
+        connections=settings.limits.upstream_connections,
+    )
+
+
+def _client_keys(settings: GatewaySettings) -> ClientKeys:
+    key = settings.auth.proxy_api_key
+    return SingleKey(key) if key else LoopbackOnly()
+
+
+def _exchange_settings(settings: GatewaySettings, catalogue: Catalogue) -> ExchangeSettings:
+    limits = settings.limits
+    identity = settings.identity
+
+    @functools.lru_cache(maxsize=_DIALECTS_KEPT)
+    def dialect_of(route: UpstreamRoute, model: str) -> Dialect:
+        return rules.dialect(settings, route.format, model)
+
+    def max_tokens_of(model: str) -> int:
+        known = catalogue.find(model)
+        return known.max_output if known is not None else 32_768
+
+    return ExchangeSettings(
+        routes=rules.routes(settings),
+        upstream_format=rules.upstream_format(settings),
+        dialect_of=dialect_of,
+        max_tokens_of=max_tokens_of,
+        request_limits=RequestLimits(json_depth=limits.json_depth, messages=limits.messages, tools=limits.tools),
+        identity=static_headers(
+            identity.app_version, identity.source_title, identity.referer_origin, this_platform()
+        ),
+        stream_timeouts=_timeouts(limits, limits.total_stream),
+        batch_timeouts=_timeouts(limits, limits.total_batch),
+        stream_limits=AnswerLimits(body=limits.answer_stream),
+        batch_limits=AnswerLimits(body=limits.answer_batch),
+        retries=limits.retries,
+        delivery=DeliverySettings(
+            event_limit=limits.event, hold=limits.hold_headers, ping=limits.ping, simulated=settings.simulated
+        ),
+    )
+
+
+def _timeouts(limits: LimitSettings, total: float) -> Timeouts:
+    return Timeouts(
+        pool=limits.pool_seconds,
+        connect=limits.connect,
+        first_byte=limits.first_byte,
+        idle=limits.idle,
+        total=total,
+    )
+
+
+def this_platform() -> Platform:
+    """Describe this machine in Node's names."""
+    system = platform.system().lower()
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
+    name = {"windows": "win32"}.get(system, system)
+    category = {"darwin": "macos"}.get(system, system)
+    return Platform(f"{name}-{machine}", category, platform.release())
+
+
+def _export_gauges(
+    metrics: GatewayMetrics, registry: CollectorRegistry, slots: Slots, keeper: Keeper, transport: UpstreamTransport
+) -> None:
+    metrics.gauge(registry, "zcode_requests_in_flight", "Requests being served.", lambda: slots.running)
+    metrics.gauge(registry, "zcode_requests_waiting", "Requests waiting for a slot.", lambda: slots.waiting)
+    metrics.gauge(registry, "zcode_streams_open", "Event streams being relayed.", lambda: len(keeper))
+    for state in ("idle", "active", "waiting"):
+        metrics.gauge(
+            registry,
+            f"zcode_upstream_connections_{state}",
+            f"Connections to the upstream that are {state}; waiting counts requests without one.",
+            functools.partial(_statistic, transport, state),
+        )
+
+
+def _statistic(transport: UpstreamTransport, name: str) -> float:
+    return float(getattr(transport.statistics(), name))
+
+
+def _closer(transport: UpstreamTransport, tasks: Tasks, request_log: RequestLog) -> Callable[[], Any]:
+    async def close() -> None:
+        await tasks.aclose()
+        await transport.aclose()
+        request_log.flush()
+
+    return close
+
+
+def _framework(catalogue: Catalogue, health: Health, close: Callable[[], Any]) -> Litestar:
+    """Return the framework with everything that is not the data path."""
+    return Litestar(
+        [list_models, show_model, health_route],
+        dependencies={
+            "catalogue": Provide(lambda: catalogue, sync_to_thread=False),
+            "process_health": Provide(lambda: health, sync_to_thread=False),
+        },
+        exception_handlers={Exception: _rescue},
+        on_shutdown=[close],
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def _rescue(request: _AnyRequest, error: Exception) -> Response[bytes]:
+    """Write what the framework or a handler raised in the dialect of the path."""
+    inbound = request.scope["state"]["inbound"]
+    dialect = dialect_of_path(inbound.path, inbound.headers)
+    fault = _fault(request, error) if isinstance(error, HTTPException) else fault_of_exception(
+        error, inbound.request_id
+    )
+    status, headers, body = error_body(dialect, fault, inbound.request_id)
+    allow = (error.headers or {}).get("Allow") if isinstance(error, HTTPException) else None
+    extra = {} if allow is None else {"allow": allow}
+    return Response(
+        body,
+        status_code=status,
+        media_type="application/json",
+        headers={name.decode(): value.decode() for name, value in headers if name != b"content-type"} | extra,
+    )
+
+
+def _fault(request: _AnyRequest, error: HTTPException) -> Fault:
+    path, method = request.scope["path"], request.scope["method"]
+    if isinstance(error, GatewayError):
+        return error.fault
+    if error.status_code == 404:
+        return not_found_route(path)
+    if error.status_code == 405:
+        return method_not_allowed(method, path, ("GET", "HEAD"))
+    return bad_request(error.detail, status=error.status_code)

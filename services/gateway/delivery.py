@@ -1,0 +1,229 @@
+"""
+From an upstream's successful answer to the client's: whole, or as a stream.
+
+A delivery is made once per call and may be handed several answers, one per try; it returns a fault instead of raising,
+so that the exchange decides about trying again. `begun` says that something of an answer has gone to the client.
+"""
+
+import asyncio
+import gzip
+import os
+import time
+from typing import Final, Protocol
+
+import msgspec
+
+from services.gateway.call import ClientCall
+from services.gateway.conversion import Pair, WholeBody, body_conversion, stream_conversion, whole_body
+from services.gateway.downstream import Downstream
+from services.gateway.observation import Observation
+from services.gateway.preparation import Preparation
+from services.gateway.relay import EVENT_STREAM_HEADERS, EventStream, Headers, StreamRelay, collect
+from services.gateway.routing import UpstreamRoute
+from services.gateway.translation.errors import error_event
+from services.gateway.translation.fault import Fault
+from services.gateway.upstream.faults import fault_of
+from services.gateway.upstream.heads import header, passed_back, upstream_request_id
+from services.gateway.upstream.transport import UpstreamAnswer
+from services.gateway.usage import passed_through
+
+_GZIP_FROM: Final = 1024  # bytes; below this the header costs more than it saves
+_EVENT_STREAM: Final = b"text/event-stream"
+_JSON: Final = (b"content-type", b"application/json")
+_SIMULATED: Final = (b"x-zcode-simulated", b"true")
+
+
+class Delivery(Protocol):
+    """Takes answers of one call."""
+
+    observation: Observation
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of an answer has gone to the client, so that no other try may follow."""
+
+    def note_head(self, answer: UpstreamAnswer) -> None:
+        """Take note of the head of an answer."""
+
+    async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
+        """Relay a 2xx answer to its end; returns what was wrong with it. Raises a TransportError."""
+
+
+class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every delivery of a process goes by; seconds and bytes."""
+
+    event_limit: int
+    hold: float  # how long the head of a stream waits for its first event
+    ping: float  # how long a stream may be silent before a keep-alive
+    simulated: bool  # the upstream is the simulator: every answer says so
+
+
+class _Delivery:
+    """What both kinds share: the call, and the head of its answer."""
+
+    def __init__(
+        self,
+        call: ClientCall,
+        route: UpstreamRoute,
+        preparation: Preparation,
+        client: Downstream,
+        observation: Observation,
+        settings: DeliverySettings,
+    ) -> None:
+        self._call = call
+        self._route = route
+        self._preparation = preparation
+        self._client = client
+        self._settings = settings
+        self._time = asyncio.get_running_loop().time
+        self._answer_headers: Headers = []
+        self.observation = observation
+
+    def note_head(self, answer: UpstreamAnswer) -> None:
+        """Remember when the head came, the upstream's own id, and the headers that clients act on."""
+        observation = self.observation
+        observation.head_at = self._time()
+        observation.upstream_status = answer.status
+        self._answer_headers = passed_back(answer.headers)
+        own_id = upstream_request_id(answer.headers)
+        if own_id is not None:
+            observation.upstream_request_id = own_id.decode("latin-1")
+            self._answer_headers.append((b"x-upstream-request-id", own_id))
+
+    def _head(self) -> Headers:
+        """Return the headers that every successful answer carries."""
+        now = self._time()
+        observation = self.observation
+        observation.first_byte_at = now
+        observation.status = 200
+        headers = [
+            *self._call.head,
+            *self._answer_headers,
+            (b"x-zcode-overhead-ms", b"%.2f" % (observation.overhead(now) * 1000)),
+        ]
+        if self._preparation.dropped:
+            headers.append((b"x-zcode-dropped-params", ", ".join(self._preparation.dropped).encode("ascii", "replace")))
+        if self._settings.simulated:
+            headers.append(_SIMULATED)
+        return headers
+
+    def _pair(self) -> Pair:
+        return Pair(
+            client=self._call.format,
+            upstream=self._route.format,
+            context=self._preparation.context,
+            request_id=self.observation.request_id,
+            created=int(time.time()),
+            event_limit=self._settings.event_limit,
+            new_id=_new_id,
+        )
+
+
+class BatchDelivery(_Delivery):
+    """A whole answer, sent in one piece once it is known to be one."""
+
+    begun = False
+
+    async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
+        """Read the answer, convert it if the dialects differ, send it."""
+        body = await collect(answer)
+        kind = header(answer.headers, b"content-type") or _JSON[1]
+        coding = header(answer.headers, b"content-encoding")
+        streamed = kind.startswith(_EVENT_STREAM)
+        if self._call.format is self._route.format and not streamed:
+            result = passed_through(self._route.format, body, coding, now=time.time())
+        else:
+            result = whole_body(self._pair(), body, streamed=streamed)
+        if isinstance(result, Fault):
+            return result
+        self._send(result, kind, coding)
+        self.observation.usage = result.usage
+        self.observation.bytes_in = len(body)
+        return None
+
+    def _send(self, result: WholeBody, kind: bytes, coding: bytes | None) -> None:
+        headers = self._head()
+        body = result.body
+        if result.unchanged:
+            headers.append((b"content-type", kind))
+            if coding is not None:
+                headers.append((b"content-encoding", coding))
+        else:
+            headers.append(_JSON)
+            body = self._compressed(body, headers)
+        headers.append((b"content-length", b"%d" % len(body)))
+        self.begun = True
+        self._client.start(200, headers)
+        self._client.finish(body)
+
+    def _compressed(self, body: bytes, headers: Headers) -> bytes:
+        accepted = self._call.accept_encoding
+        if accepted is None or len(body) < _GZIP_FROM or not _accepts_gzip(accepted):
+            return body
+        headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"vary", b"accept-encoding"))
+        return gzip.compress(body, compresslevel=1, mtime=0)
+
+
+class StreamDelivery(_Delivery):
+    """A streamed answer. `stream` outlives the tries, because keep-alives may go out before any of them succeeds."""
+
+    def __init__(
+        self,
+        call: ClientCall,
+        route: UpstreamRoute,
+        preparation: Preparation,
+        client: Downstream,
+        observation: Observation,
+        settings: DeliverySettings,
+    ) -> None:
+        super().__init__(call, route, preparation, client, observation, settings)
+        self._begun = False
+        self.stream = EventStream(
+            client,
+            self._stream_head,
+            self._error_event,
+            now=observation.begun_at,
+            hold=settings.hold,
+            ping=settings.ping,
+        )
+
+    @property
+    def begun(self) -> bool:
+        """Whether an event of an answer has gone out; keep-alives do not count."""
+        return self._begun
+
+    async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
+        """Relay the answer event by event to its end."""
+        streamed = (header(answer.headers, b"content-type") or b"").startswith(_EVENT_STREAM)
+        conversion = stream_conversion(self._pair()) if streamed else body_conversion(self._pair())
+        relay = StreamRelay(answer, conversion, self.stream, self._client, fault_of)
+        answer.consume(relay)
+        try:
+            fault = await relay.ended
+        finally:
+            self._begun = not self.stream.held and (conversion.begun or self.stream.closed)
+            self.observation.usage = conversion.usage
+            self.observation.bytes_in = relay.bytes_in
+        if self._begun and fault is not None:
+            self.observation.code = fault.code
+        return fault
+
+    def _error_event(self, fault: Fault) -> bytes:
+        self.observation.code = fault.code
+        return error_event(self._call.format, fault, self.observation.request_id)
+
+    def _stream_head(self) -> Headers:
+        return [*EVENT_STREAM_HEADERS, *self._head()]
+
+
+def _new_id(prefix: str) -> str:
+    return prefix + os.urandom(12).hex()
+
+
+def _accepts_gzip(accepted: bytes) -> bool:
+    for item in accepted.lower().split(b","):
+        name, _, weight = item.partition(b";")
+        if name.strip() in (b"gzip", b"*"):
+            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False

@@ -1,0 +1,107 @@
+"""
+The front door of the data port: one plain ASGI function in front of the framework.
+
+It knows the caller before anything else happens (default deny), serves the hot routes itself, and hands the rest to
+Litestar. A mount inside the framework costs 20 us more per request (performance.md 6.2; decision 5).
+Authorises on the path as the server decoded it, matched as an exact string, never on a rebuilt URL.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from services.chassis.process import Tasks
+from services.gateway.cors import Cors
+from services.gateway.downstream import Downstream, Message, Receive, Send
+from services.gateway.guard import ClientKeys, peer_of, presented_key
+from services.gateway.inbound import Inbound
+from services.gateway.rescue import dialect_of_path, fault_of_exception, write_error
+from services.gateway.translation.own_faults import bad_request, method_not_allowed
+
+HotRoute = Callable[[Inbound], Awaitable[None]]
+Framework = Callable[[Any, Any, Any], Awaitable[None]]
+
+_PROBED: Final = ("GET", "HEAD")  # Claude Code asks for `/` to see whether somebody is there
+
+
+class Entry:
+    """The ASGI application of the data port."""
+
+    def __init__(
+        self,
+        hot: Mapping[str, HotRoute],
+        framework: Framework,
+        keys: ClientKeys,
+        cors: Cors,
+        tasks: Tasks,
+        *,
+        allowed_hosts: tuple[str, ...] = (),
+    ) -> None:
+        self.hot = hot
+        self._framework = framework
+        self._keys = keys
+        self._cors = cors
+        self._tasks = tasks
+        self._hosts = frozenset(host.encode("ascii") for host in allowed_hosts)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one request or the server's lifespan."""
+        if scope["type"] != "http":
+            await self._framework(scope, receive, send)
+            return
+        inbound = Inbound(scope, receive, send, asyncio.get_running_loop().time())
+        inbound.cors = self._cors.answer_headers(inbound.headers)
+        if await self._answered_without_key(inbound):
+            return
+        try:
+            inbound.caller = self._keys.caller_of(presented_key(inbound.headers), peer_of(scope))
+        except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
+            self._refuse(inbound, error)
+            return
+        route = self.hot.get(inbound.path)
+        if route is None:
+            scope.setdefault("state", {})["inbound"] = inbound
+            await self._framework(scope, receive, _stamped(send, inbound))
+        elif inbound.method != "POST":
+            fault = method_not_allowed(inbound.method, inbound.path, ("POST",))
+            self._write(inbound, fault, ((b"allow", b"POST, OPTIONS"),))
+        else:
+            await route(inbound)
+
+    async def _answered_without_key(self, inbound: Inbound) -> bool:
+        if self._hosts and inbound.headers.get(b"host") not in self._hosts:
+            self._write(inbound, bad_request("This Host is not served here.", code="unknown_host", status=421), ())
+        elif inbound.method == "OPTIONS":
+            self._empty(inbound, 204, self._cors.preflight_headers(inbound.headers))
+        elif inbound.path == "/" and inbound.method in _PROBED:
+            self._empty(inbound, 200, ((b"content-length", b"0"), *inbound.cors))
+        else:
+            return False
+        return True
+
+    def _empty(self, inbound: Inbound, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
+        client = Downstream(inbound.receive, inbound.send, self._tasks)
+        client.start(status, list(headers))
+        client.finish()
+
+    def _refuse(self, inbound: Inbound, error: Exception) -> None:
+        self._write(inbound, fault_of_exception(error, inbound.request_id), ())
+
+    def _write(self, inbound: Inbound, fault: Any, extra: tuple[tuple[bytes, bytes], ...]) -> None:
+        client = Downstream(inbound.receive, inbound.send, self._tasks)
+        dialect = dialect_of_path(inbound.path, inbound.headers)
+        write_error(client, dialect, fault, inbound.request_id, (*inbound.cors, *extra))
+
+
+def _stamped(send: Send, inbound: Inbound) -> Send:
+    """Add the request's ids and CORS headers to what the framework answers."""
+    request_id = inbound.request_id.encode()
+    stamp = [(b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors]
+
+    async def stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            kept = [pair for pair in message["headers"] if pair[0] not in (b"x-request-id", b"request-id")]
+            message = {**message, "headers": [*kept, *stamp]}
+        await send(message)
+
+    return stamped

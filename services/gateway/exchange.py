@@ -1,0 +1,188 @@
+"""
+One call from its validated form to its last byte: route, prepare, send, relay, and try again where that is safe.
+
+The steps are the walk of design.md section 2. Before the first byte a failure is a GatewayError, which `rescue`
+writes in the client's dialect; after it, a failure is an event of the stream, written here.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from services.gateway.admission import Slots
+from services.gateway.call import ClientCall
+from services.gateway.delivery import BatchDelivery, Delivery, DeliverySettings, StreamDelivery
+from services.gateway.dialect import Dialect
+from services.gateway.downstream import Downstream
+from services.gateway.errors import GatewayError, UpstreamRefused, UpstreamUnreachable
+from services.gateway.leases import Lease, Leases
+from services.gateway.observation import Observation
+from services.gateway.preparation import Preparation, Want, prepare
+from services.gateway.relay import Keeper, collect
+from services.gateway.retries import NEVER, NOT_SENT, RetryBudget, Rule, delay, rule_for
+from services.gateway.routing import Plan, Routes, UpstreamFormat, UpstreamRoute, select_route
+from services.gateway.translation.errors import read_fault
+from services.gateway.translation.fault import Fault
+from services.gateway.translation.requests.limits import RequestLimits
+from services.gateway.upstream.faults import fault_of
+from services.gateway.upstream.heads import request_headers_for
+from services.gateway.upstream.transport import (
+    AnswerLimits,
+    CertificateInvalid,
+    PoolTimeout,
+    Timeouts,
+    TransportError,
+    UpstreamAnswer,
+    UpstreamRequest,
+    UpstreamTransport,
+)
+
+
+class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers an exchange goes by, resolved once at start."""
+
+    routes: Routes
+    upstream_format: UpstreamFormat
+    dialect_of: Callable[[UpstreamRoute, str], Dialect]
+    max_tokens_of: Callable[[str], int]
+    request_limits: RequestLimits
+    identity: tuple[tuple[bytes, bytes], ...]
+    stream_timeouts: Timeouts
+    batch_timeouts: Timeouts
+    stream_limits: AnswerLimits
+    batch_limits: AnswerLimits
+    retries: int
+    delivery: DeliverySettings
+
+
+class Exchange:
+    """Serves calls. One per process; safe for concurrent use on one event loop."""
+
+    def __init__(
+        self, settings: ExchangeSettings, transport: UpstreamTransport, leases: Leases, slots: Slots, keeper: Keeper
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._leases = leases
+        self._slots = slots
+        self._keeper = keeper
+        self._budget = RetryBudget()
+
+    async def run(self, call: ClientCall, client: Downstream, observation: Observation) -> None:
+        """Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent."""
+        settings = self._settings
+        route = select_route(settings.routes, settings.upstream_format, call.format)
+        lease = self._leases.current(route)
+        dialect = settings.dialect_of(route, call.model)
+        preparation = prepare(call.body, self._want(call, route, lease), dialect, settings.request_limits)
+        _note(observation, call, route, lease, preparation)
+        if not self._slots.take():
+            await self._slots.wait()
+        try:
+            self._budget.request()
+            await self._serve(call, route, lease, preparation, client, observation)
+        finally:
+            self._slots.give_back()
+
+    def _want(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Want:
+        return Want(
+            client=call.format,
+            upstream=route.format,
+            model=call.model,
+            stream=call.stream,
+            include_usage=call.include_usage,
+            default_max_tokens=self._settings.max_tokens_of(call.model),
+            user_id=lease.user_id if route.plan is Plan.CODING else None,
+        )
+
+    async def _serve(
+        self,
+        call: ClientCall,
+        route: UpstreamRoute,
+        lease: Lease,
+        preparation: Preparation,
+        client: Downstream,
+        observation: Observation,
+    ) -> None:
+        request = self._request(call, route, lease, preparation)
+        if not call.stream:
+            await self._try(request, BatchDelivery(call, route, preparation, client, observation, self._settings.delivery))
+            return
+        delivery = StreamDelivery(call, route, preparation, client, observation, self._settings.delivery)
+        self._keeper.add(delivery.stream)
+        try:
+            await self._try(request, delivery)
+        except GatewayError as error:
+            if delivery.stream.held:
+                raise
+            delivery.stream.fail(error.fault)  # keep-alives have gone out, so the failure is an event
+        finally:
+            self._keeper.remove(delivery.stream)
+
+    async def _try(self, request: UpstreamRequest, delivery: Delivery) -> None:
+        """Send, and send again where the table, the budget and the client's stream allow it."""
+        attempt = 0
+        while True:
+            fault, rule, error = await self._attempt(request, delivery)
+            if fault is None or delivery.begun:
+                return
+            now = asyncio.get_running_loop().time()
+            wait = delay(rule, attempt, random.random(), fault.retry_after)  # noqa: S311  # jitter, not a secret
+            if wait is None or attempt >= self._settings.retries or not self._budget.spend(now):
+                raise error(fault)
+            await asyncio.sleep(wait)
+            attempt += 1
+
+    async def _attempt(
+        self, request: UpstreamRequest, delivery: Delivery
+    ) -> tuple[Fault | None, Rule, type[GatewayError]]:
+        observation = delivery.observation
+        observation.attempts += 1
+        answer: UpstreamAnswer | None = None
+        try:
+            observation.sent_at = asyncio.get_running_loop().time()
+            observation.head_at = None
+            answer = await self._transport.send(request)
+            delivery.note_head(answer)
+            if 200 <= answer.status < 300:
+                fault = await delivery.deliver(answer)
+            else:
+                fault = read_fault(answer.status, await collect(answer))
+        except TransportError as error:
+            safe = error.nothing_sent and not isinstance(error, (PoolTimeout, CertificateInvalid))
+            return fault_of(error), NOT_SENT if safe else NEVER, UpstreamUnreachable
+        finally:
+            if answer is not None:
+                answer.close()
+        if fault is None:
+            return None, NEVER, UpstreamRefused
+        observation.upstream_code = fault.upstream_code
+        return fault, rule_for(fault), UpstreamRefused
+
+    def _request(
+        self, call: ClientCall, route: UpstreamRoute, lease: Lease, preparation: Preparation
+    ) -> UpstreamRequest:
+        settings = self._settings
+        return UpstreamRequest(
+            method="POST",
+            origin=route.origin,
+            path=route.path,
+            headers=request_headers_for(call, route, lease, settings.identity),
+            body=preparation.body,
+            timeouts=settings.stream_timeouts if call.stream else settings.batch_timeouts,
+            limits=settings.stream_limits if call.stream else settings.batch_limits,
+        )
+
+
+def _note(
+    observation: Observation, call: ClientCall, route: UpstreamRoute, lease: Lease, preparation: Preparation
+) -> None:
+    observation.upstream_format = route.format.value
+    observation.provider = route.provider
+    observation.plan = route.plan.value
+    observation.credential_id = lease.credential_id
+    observation.model = call.model
+    observation.stream = call.stream
+    observation.dropped = preparation.dropped

@@ -1,0 +1,104 @@
+"""
+The headers that tell the upstream who calls: one table, every value from settings (upstream.md section 3).
+
+Values of the client's own request never enter here, except its session id, which is checked first.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+SESSION_HEADERS: Final = (b"x-session-id", b"x-claude-code-session-id", b"x-opencode-session")
+
+# anthropic-beta values that change nothing but the model's behaviour; others make strict servers answer 400.
+BETA_ALLOWED: Final = frozenset(
+    {
+        b"claude-code-20250219",
+        b"context-1m-2025-08-07",
+        b"context-management-2025-06-27",
+        b"fine-grained-tool-streaming-2025-05-14",
+        b"interleaved-thinking-2025-05-14",
+        b"output-128k-2025-02-19",
+        b"prompt-caching-2024-07-31",
+        b"token-efficient-tools-2025-02-19",
+    }
+)
+
+_PRINTABLE_ASCII: Final = re.compile(r"[\x20-\x7e]+")
+_SESSION_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+
+class Platform(msgspec.Struct, frozen=True):
+    """The machine in Node's spelling: `linux-x64`, `linux|macos|windows`, the kernel's release."""
+
+    platform: str
+    category: str
+    release: str
+
+
+class RequestIds(msgspec.Struct, frozen=True, gc=False):
+    """Four fresh UUIDv4, in bytes, for one request."""
+
+    request: bytes
+    trace: bytes
+    query: bytes
+    session: bytes
+
+
+def static_headers(app_version: str, source_title: str, referer_origin: str, platform: Platform) -> tuple[
+    tuple[bytes, bytes], ...
+]:
+    """Return the headers that are the same for every request; a value HTTP cannot carry leaves its header out."""
+    table = (
+        ("user-agent", f"ZCode/{app_version}"),
+        ("x-title", f"Z Code@{source_title}"),
+        ("http-referer", referer_origin),
+        ("x-zcode-app-version", app_version),
+        ("x-zcode-agent", "glm"),
+        ("x-platform", platform.platform),
+        ("x-os-category", platform.category),
+        ("x-os-version", platform.release),
+    )
+    return tuple((name.encode(), value.encode()) for name, value in table if _PRINTABLE_ASCII.fullmatch(value))
+
+
+def request_headers(ids: RequestIds, *, coding_plan: bool, session: bytes | None) -> list[tuple[bytes, bytes]]:
+    """Return the headers that differ per request; `session` is the client's own id, already checked."""
+    headers = [(b"x-request-id", ids.request), (b"x-zcode-trace-id", ids.trace)]
+    if coding_plan:
+        headers.append((b"x-query-id", ids.query))
+        headers.append((b"x-session-id", session or ids.session))
+    return headers
+
+
+def client_session(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the client's session id if it sent a well-formed one."""
+    for name in SESSION_HEADERS:
+        value = headers.get(name)
+        if value is not None and _SESSION_ID.fullmatch(value):
+            return value
+    return None
+
+
+def allowed_beta(value: bytes | None) -> bytes | None:
+    """Return the values of `anthropic-beta` that may travel, or None when none is left."""
+    if value is None:
+        return None
+    kept = [item for raw in value.split(b",") if (item := raw.strip()) in BETA_ALLOWED]
+    return b",".join(kept) or None
+
+
+def uuid4_of(random: str) -> bytes:
+    """Format 32 random hex digits as a UUIDv4; uuid.uuid4 costs five times as much."""
+    variant = "89ab"[int(random[16], 16) & 3]
+    return f"{random[:8]}-{random[8:12]}-4{random[13:16]}-{variant}{random[17:20]}-{random[20:32]}".encode()
+
+
+def ids_from(entropy: bytes) -> RequestIds:
+    """Cut 64 random bytes into the ids of one request."""
+    digits = entropy.hex()
+    return RequestIds(
+        uuid4_of(digits[:32]), uuid4_of(digits[32:64]), uuid4_of(digits[64:96]), uuid4_of(digits[96:128])
+    )

@@ -1,0 +1,46 @@
+"""
+What the upstream is called with: the port to credentials, and the one that serves a key from the configuration.
+
+A lease is ready to put on the wire; the exchange neither knows nor cares where it came from.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from services.chassis.secret import Secret
+from services.gateway.errors import Misconfigured
+from services.gateway.routing import Plan, UpstreamRoute
+from services.gateway.translation.own_faults import misconfigured
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A credential for one request. `user_id` is set for OAuth logins only (mutation M3)."""
+
+    credential_id: str
+    secret: Secret
+    user_id: str | None = None
+
+
+class Leases(Protocol):
+    """Hands out credentials."""
+
+    def current(self, route: UpstreamRoute) -> Lease:
+        """Return what to call this route with now, without waiting; raises Misconfigured when there is nothing."""
+
+
+class ConfiguredLeases:
+    """The key or the start-plan token of the configuration."""
+
+    def __init__(self, secret: Secret | None) -> None:
+        self._lease = None if secret is None else Lease("config", secret)
+
+    def current(self, route: UpstreamRoute) -> Lease:
+        """Return the configured credential."""
+        if self._lease is not None:
+            return self._lease
+        if route.plan is Plan.START:
+            raise Misconfigured(misconfigured("The start plan needs a token: set `startPlan.jwt` (ZCODE_START_PLAN_JWT).", "start_plan_token_missing"))
+        raise Misconfigured(
+            misconfigured("There is no key to call the upstream with: set `auth.apiKey` (ZCODE_API_KEY).", "upstream_key_missing")
+        )

@@ -1,0 +1,166 @@
+"""
+Changes to a body that is already in the upstream's format (upstream.md section 4).
+
+A body that needs none is returned as it came, byte for byte. Members that are not touched keep their bytes:
+the top level is decoded to raw members and written back.
+"""
+
+from typing import Final
+
+import msgspec
+
+from services.gateway.wire.formats import WireFormat
+
+_MAX_BREAKPOINTS: Final = 4
+_EPHEMERAL: Final = msgspec.Raw(b'{"type":"ephemeral"}')
+_LONG_CONTEXT_SUFFIX: Final = "[1m]"
+
+_Members = dict[str, msgspec.Raw]
+_decode_members: Final = msgspec.json.Decoder(_Members).decode
+_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode: Final = msgspec.json.encode
+
+
+def upstream_model(model: str) -> str:
+    """M5: strip the suffix by which clients ask for the long context; GLM has no such model id."""
+    return model.removesuffix(_LONG_CONTEXT_SUFFIX)
+
+
+class Mutation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be changed; the defaults change nothing."""
+
+    model: str | None = None  # M5, or the default model
+    include_usage: bool = False  # M1
+    cache_breakpoint: bool = False  # M2
+    user_id: str | None = None  # M3
+    system_blocks: tuple[str, ...] = ()  # M4
+
+
+def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
+    """Apply the mutations; raises msgspec.DecodeError when the body is not a JSON object of the format's shape."""
+    members = _decode_members(body)
+    changed = False
+    if mutation.model is not None:
+        members["model"] = msgspec.Raw(_encode(mutation.model))
+        changed = True
+    if upstream is WireFormat.OPENAI:
+        changed |= mutation.include_usage and _include_usage(members)
+        changed |= bool(mutation.system_blocks) and _lead_with_system_messages(members, mutation.system_blocks)
+    else:
+        changed |= mutation.cache_breakpoint and _mark_last_block(members)
+        changed |= mutation.user_id is not None and _set_user_id(members, mutation.user_id)
+        changed |= bool(mutation.system_blocks) and _lead_with_system_blocks(members, mutation.system_blocks)
+    return _encode(members) if changed else body
+
+
+def _include_usage(members: _Members) -> bool:
+    options = _object(members.get("stream_options"))
+    if options.get("include_usage") == msgspec.Raw(b"true"):
+        return False
+    options["include_usage"] = msgspec.Raw(b"true")
+    members["stream_options"] = msgspec.Raw(_encode(options))
+    return True
+
+
+def _set_user_id(members: _Members, user_id: str) -> bool:
+    metadata = _object(members.get("metadata"))
+    metadata["user_id"] = msgspec.Raw(_encode(user_id))
+    members["metadata"] = msgspec.Raw(_encode(metadata))
+    return True
+
+
+def _lead_with_system_messages(members: _Members, blocks: tuple[str, ...]) -> bool:
+    lead = [msgspec.Raw(_encode({"role": "system", "content": text})) for text in blocks]
+    members["messages"] = msgspec.Raw(_encode(lead + _list(members.get("messages"))))
+    return True
+
+
+def _lead_with_system_blocks(members: _Members, blocks: tuple[str, ...]) -> bool:
+    own = _text_blocks(members.get("system"))
+    lead = [msgspec.Raw(_encode({"type": "text", "text": text})) for text in blocks]
+    members["system"] = msgspec.Raw(_encode(lead + own))
+    return True
+
+
+def _mark_last_block(members: _Members) -> bool:
+    """M2: one cache breakpoint at the end of the conversation, unless the client set one there or all four are used."""
+    messages = _list(members.get("messages"))
+    for position in range(len(messages) - 1, -1, -1):
+        message = _object(messages[position])
+        if message.get("role") != msgspec.Raw(b'"system"'):
+            break
+    else:
+        return False
+    blocks = _text_blocks(message.get("content"))
+    if not blocks:
+        return False
+    last = _object(blocks[-1])
+    # Thinking blocks do not take a breakpoint, and an existing one is the client's decision.
+    if "cache_control" in last or last.get("type") in _UNCACHEABLE:
+        return False
+    if _breakpoints(members) >= _MAX_BREAKPOINTS:
+        return False
+    last["cache_control"] = _EPHEMERAL
+    blocks[-1] = msgspec.Raw(_encode(last))
+    message["content"] = msgspec.Raw(_encode(blocks))
+    messages[position] = msgspec.Raw(_encode(message))
+    members["messages"] = msgspec.Raw(_encode(messages))
+    return True
+
+
+_UNCACHEABLE: Final = (msgspec.Raw(b'"thinking"'), msgspec.Raw(b'"redacted_thinking"'))
+
+
+class _Marked(msgspec.Struct):
+    """Anything that may carry a breakpoint, and the places it may hold others."""
+
+    cache_control: msgspec.Raw = msgspec.Raw(b"")
+    content: "list[_Marked] | str | None | msgspec.UnsetType" = msgspec.UNSET
+
+
+class _MarkedBody(msgspec.Struct):
+    system: list[_Marked] | str | None = None
+    tools: list[_Marked] | None = None
+    messages: list[_Marked] = []
+    cache_control: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode_marked: Final = msgspec.json.Decoder(_MarkedBody).decode
+
+
+def _breakpoints(members: _Members) -> int:
+    places = {name: members[name] for name in ("system", "tools", "messages", "cache_control") if name in members}
+    body = _decode_marked(_encode(places))
+    lists = [value for value in (body.system, body.tools, body.messages) if isinstance(value, list)]
+    return int(_is_set(body.cache_control)) + sum(_count(items) for items in lists)
+
+
+def _count(items: list[_Marked]) -> int:
+    total = 0
+    for item in items:
+        total += _is_set(item.cache_control)
+        if isinstance(item.content, list):
+            total += _count(item.content)
+    return total
+
+
+def _is_set(value: msgspec.Raw) -> bool:
+    return bytes(value) not in (b"", b"null")
+
+
+def _object(raw: msgspec.Raw | None) -> _Members:
+    return {} if raw is None or bytes(raw) == b"null" else _decode_members(raw)
+
+
+def _list(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+    return [] if raw is None or bytes(raw) == b"null" else _decode_list(raw)
+
+
+def _text_blocks(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+    """Read `system` or `content`: a string becomes one text block, an empty string none."""
+    if raw is None or bytes(raw) == b"null":
+        return []
+    if bytes(raw).lstrip().startswith(b'"'):
+        text = msgspec.json.decode(raw, type=str)
+        return [msgspec.Raw(_encode({"type": "text", "text": text}))] if text else []
+    return _decode_list(raw)

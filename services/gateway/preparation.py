@@ -1,0 +1,75 @@
+"""
+From a client's call to the upstream's body: translate if the formats differ, then apply the mutations. Pure.
+"""
+
+import msgspec
+
+from services.gateway.dialect import Dialect
+from services.gateway.mutations import Mutation, mutate, upstream_model
+from services.gateway.translation.context import ResponseContext, TranslatedRequest
+from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
+from services.gateway.translation.requests.limits import RequestLimits, check_depth
+from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
+from services.gateway.wire.formats import WireFormat
+
+
+class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What goes upstream, and what its answer needs to be read."""
+
+    body: bytes
+    context: ResponseContext
+    dropped: tuple[str, ...]
+
+
+class Want(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The call and where it goes, as far as the body is concerned."""
+
+    client: WireFormat
+    upstream: WireFormat
+    model: str
+    stream: bool
+    include_usage: bool
+    default_max_tokens: int
+    user_id: str | None = None
+    system_blocks: tuple[str, ...] = ()
+
+
+def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) -> Preparation:
+    """Return the upstream's body; raises TranslationError for what cannot be sent without changing its meaning."""
+    model = upstream_model(want.model)
+    if want.client is want.upstream:
+        translated = _unchanged(body, want, limits)
+    elif want.client is WireFormat.ANTHROPIC:
+        translated = anthropic_to_openai(body, dialect, upstream_model=model, limits=limits)
+    else:
+        translated = openai_to_anthropic(
+            body, dialect, upstream_model=model, default_max_tokens=want.default_max_tokens, limits=limits
+        )
+    mutation = Mutation(
+        model=model if want.client is want.upstream and model != want.model else None,
+        include_usage=want.stream and dialect.stream_options,
+        cache_breakpoint=True,
+        user_id=want.user_id,
+        system_blocks=want.system_blocks,
+    )
+    return Preparation(
+        body=_mutated(translated.body, want.upstream, mutation),
+        context=translated.context,
+        dropped=translated.dropped,
+    )
+
+
+def _unchanged(body: bytes, want: Want, limits: RequestLimits) -> TranslatedRequest:
+    check_depth(body, limits.json_depth, "body")
+    context = ResponseContext(requested_model=want.model, stream=want.stream, include_usage=want.include_usage)
+    return TranslatedRequest(body=body, context=context)
+
+
+def _mutated(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
+    try:
+        return mutate(body, upstream, mutation)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise TranslationError(
+            "messages: each message must be an object with a role and a content", param="messages"
+        ) from None

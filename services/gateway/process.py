@@ -1,0 +1,86 @@
+"""Runs the gateway as a process of its own: a public listener, an admin listener, and what happens at the end."""
+
+from services.chassis.health import Health
+from services.chassis.http_guard.limits import GuardLimits
+from services.chassis.logs import set_up
+from services.chassis.problem import Headers
+from services.chassis.process import harden, run
+from services.chassis.server import serve as serve_listeners
+from services.chassis.site import Listener
+from services.gateway import settings_rules as rules
+from services.gateway.admin import create_admin
+from services.gateway.app import Gateway, create_gateway
+from services.gateway.rescue import dialect_of_path
+from services.gateway.routes.completion import PATHS
+from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
+from services.gateway.settings import GatewaySettings, LimitSettings
+from services.gateway.translation.errors import error_body
+from services.gateway.translation.own_faults import bad_request, draining
+
+
+def write_guard_error(raw_path: bytes, status: int, message: str) -> tuple[Headers, bytes]:
+    """Write what the server's guard refuses in the dialect of the path."""
+    dialect = dialect_of_path(raw_path.decode("latin-1"))
+    shown, headers, body = error_body(dialect, bad_request(message, status=status), "")
+    del shown  # the guard has sent the status
+    return [pair for pair in headers if pair[0] == b"content-type"], body
+
+
+def guard_limits(limits: LimitSettings) -> GuardLimits:
+    """Return what one client connection may cost."""
+    return GuardLimits(
+        connections=limits.connections,
+        request_line=limits.request_line,
+        headers=limits.headers,
+        header_count=limits.header_count,
+        header_seconds=limits.header_seconds,
+        body=limits.body,
+        other_body=limits.other_body,
+        body_paths=frozenset(path.encode() for path in (*PATHS, COUNT_TOKENS)),
+        body_seconds=limits.body_seconds,
+        keep_alive=limits.keep_alive,
+        write_stall=limits.write_stall,
+    )
+
+
+def listeners(settings: GatewaySettings, gateway: Gateway, admin_host: str | None = None) -> tuple[Listener, Listener]:
+    """Return the public and the admin listener of a gateway."""
+    server = settings.server
+    public = Listener(
+        app=gateway.entry,
+        host=rules.bind_host(settings),
+        port=server.port,
+        limits=guard_limits(settings.limits),
+        error_writer=write_guard_error,
+        forwarded_allow_ips=server.forwarded_allow_ips,
+    )
+    admin = Listener(
+        app=create_admin(gateway.health, gateway.registry),
+        host=server.admin_host or admin_host or rules.bind_host(settings),
+        port=server.admin_port,
+        admin=True,
+    )
+    return public, admin
+
+
+def end_streams(gateway: Gateway) -> None:
+    """At the drain deadline: end what still streams with a proper last event."""
+    gateway.keeper.end_all(draining(retry_after=1.0))
+
+
+def serve(settings: GatewaySettings) -> int:
+    """Serve until told to stop; returns the exit code."""
+    set_up(settings.logging.level, settings.logging.format)
+    harden()
+    return run(_serve(settings))
+
+
+async def _serve(settings: GatewaySettings) -> int:
+    gateway = create_gateway(settings)
+    health: Health = gateway.health
+    return await serve_listeners(
+        *listeners(settings, gateway),
+        drain_seconds=settings.limits.drain,
+        health=health,
+        on_deadline=lambda: end_streams(gateway),
+    )

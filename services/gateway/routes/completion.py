@@ -1,0 +1,107 @@
+"""
+What the two generating endpoints do alike: read the body, hand the call to the exchange, rescue what fails.
+
+Raw ASGI, outside the framework's middleware and response classes, because this is the data path (performance.md 6.2).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from services.chassis.process import Tasks
+from services.gateway.call import ClientCall, peek
+from services.gateway.downstream import ClientGone, Downstream
+from services.gateway.exchange import Exchange
+from services.gateway.identity import allowed_beta, client_session
+from services.gateway.inbound import Inbound
+from services.gateway.observation import Observation, Observer
+from services.gateway.rescue import fault_of_exception, write_error
+from services.gateway.wire.formats import WireFormat
+
+PATHS: Final = {"/v1/chat/completions": WireFormat.OPENAI, "/v1/messages": WireFormat.ANTHROPIC}
+
+CLIENT_CLOSED_REQUEST: Final = 499  # the status of a log line nobody was there to read
+
+
+class CompletionEndpoint:
+    """One generating endpoint. `Observer.observe` is called exactly once per request."""
+
+    def __init__(
+        self,
+        client_format: WireFormat,
+        exchange: Exchange,
+        observer: Observer,
+        tasks: Tasks,
+        *,
+        body_limit: int,
+        default_model: str | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._format = client_format
+        self._exchange = exchange
+        self._observer = observer
+        self._tasks = tasks
+        self._body_limit = body_limit
+        self._default_model = default_model
+        self._clock = clock
+
+    async def __call__(self, inbound: Inbound) -> None:
+        """Serve one request; never raises but for the server's own cancellation."""
+        client = Downstream(inbound.receive, inbound.send, self._tasks)
+        observation = Observation(inbound.method, inbound.path, inbound.request_id, inbound.begun_at)
+        observation.client_format = self._format.value
+        observation.key_id = inbound.caller.key_id
+        try:
+            await self._serve(inbound, client, observation)
+        except ClientGone:
+            observation.cancelled = True
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not client.gone or task is None:
+                raise  # the server is going down
+            task.uncancel()
+            observation.cancelled = True
+        except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
+            self._rescue(error, inbound, client, observation)
+        finally:
+            client.stop_watching()
+            if observation.cancelled:
+                observation.status = CLIENT_CLOSED_REQUEST
+            observation.ended_at = self._clock()
+            self._observer.observe(observation)
+
+    async def _serve(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
+        body = await client.read_body(self._body_limit)
+        seen = peek(body, self._default_model)
+        headers = inbound.headers
+        request_id = inbound.request_id.encode()
+        call = ClientCall(
+            format=self._format,
+            caller=inbound.caller,
+            body=body,
+            model=seen.model,
+            stream=seen.stream,
+            include_usage=seen.include_usage,
+            accept_encoding=headers.get(b"accept-encoding"),
+            beta=allowed_beta(headers.get(b"anthropic-beta")),
+            session=client_session(headers),
+            head=((b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors),
+        )
+        task = asyncio.current_task()
+        if task is not None:
+            client.watch(lambda: _cancel(task))
+        await self._exchange.run(call, client, observation)
+
+    def _rescue(self, error: Exception, inbound: Inbound, client: Downstream, observation: Observation) -> None:
+        fault = fault_of_exception(error, inbound.request_id)
+        observation.code = fault.code
+        observation.upstream_code = fault.upstream_code
+        if client.started:  # cannot happen while deliveries keep their promise; then the stream is cut, not completed
+            observation.status = fault.status
+            client.abort()
+            return
+        observation.status = write_error(client, self._format, fault, inbound.request_id, inbound.cors)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel("the client left")

@@ -1,0 +1,79 @@
+"""
+Headers across the gateway: what goes upstream and what comes back, both by allow-list (promises.md T16, P-40).
+
+Nothing of the client's travels but three checked values; nothing of the upstream's but what clients act on.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from services.gateway.call import ClientCall
+from services.gateway.identity import ids_from, request_headers
+from services.gateway.leases import Lease
+from services.gateway.routing import Plan, UpstreamRoute
+from services.gateway.wire.formats import WireFormat
+
+Headers = list[tuple[bytes, bytes]]
+
+_JSON: Final = (b"content-type", b"application/json")
+_ACCEPT_ANY: Final = (b"accept", b"application/json")
+_ACCEPT_EVENTS: Final = (b"accept", b"text/event-stream")
+_IDENTITY: Final = (b"accept-encoding", b"identity")
+
+_BACK: Final = frozenset(
+    {b"retry-after", b"retry-after-ms", b"anthropic-organization-id", b"openai-processing-ms", b"openai-version"}
+)
+_BACK_PREFIXES: Final = (b"anthropic-ratelimit-", b"x-ratelimit-")
+_REQUEST_IDS: Final = (b"x-request-id", b"request-id", b"x-log-id")
+
+
+def request_headers_for(
+    call: ClientCall, route: UpstreamRoute, lease: Lease, identity: tuple[tuple[bytes, bytes], ...]
+) -> Headers:
+    """Return the headers of an upstream request, without host, content-length and connection."""
+    headers = [
+        _JSON,
+        _ACCEPT_EVENTS if call.stream else _ACCEPT_ANY,
+        (route.auth_header, route.auth_prefix + lease.secret.reveal().encode()),
+        _accepted(call, route),
+        *route.fixed_headers,
+        *identity,
+        *request_headers(ids_from(os.urandom(64)), coding_plan=route.plan is Plan.CODING, session=call.session),
+    ]
+    if call.beta is not None and route.format is WireFormat.ANTHROPIC:
+        headers.append((b"anthropic-beta", call.beta))
+    return headers
+
+
+def _accepted(call: ClientCall, route: UpstreamRoute) -> tuple[bytes, bytes]:
+    """
+    Ask for what can be passed on: a batch answer in the client's dialect travels in whatever coding it accepts.
+
+    Event streams are asked for plain, because the listed repairs and the first-event check read them.
+    """
+    if call.accept_encoding is None or call.stream or call.format is not route.format:
+        return _IDENTITY
+    return (b"accept-encoding", call.accept_encoding)
+
+
+def header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """Return the first value of a header of an answer."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def upstream_request_id(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the upstream's own id of the request, under whichever of its names."""
+    for name in _REQUEST_IDS:
+        value = header(headers, name)
+        if value is not None:
+            return value
+    return None
+
+
+def passed_back(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
+    """Return the headers of an answer that clients act on."""
+    return [pair for pair in headers if pair[0] in _BACK or pair[0].startswith(_BACK_PREFIXES)]

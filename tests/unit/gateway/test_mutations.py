@@ -1,0 +1,167 @@
+"""Mutations change what they must and not a byte more."""
+
+import msgspec
+import pytest
+
+from services.gateway.mutations import Mutation, mutate, upstream_model
+from services.gateway.wire.formats import WireFormat
+
+OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
+
+
+def _body(**members: object) -> bytes:
+    return msgspec.json.encode(members)
+
+
+def _mutated(body: bytes, upstream: WireFormat, **mutation: object) -> dict[str, object]:
+    out: dict[str, object] = msgspec.json.decode(mutate(body, upstream, msgspec.convert(mutation, Mutation)))
+    return out
+
+
+def test_a_body_that_needs_nothing_keeps_its_bytes() -> None:
+    body = b'{ "model" : "m",  "messages":[], "stream_options":{"include_usage":true} }'
+
+    assert body == mutate(body, OPENAI, Mutation(include_usage=True))
+    assert body == mutate(body, OPENAI, Mutation())
+    assert body == mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))
+
+
+def test_m1_include_usage_is_set_and_other_stream_options_stay() -> None:
+    body = _body(model="m", stream_options={"include_obfuscation": False})
+
+    out = _mutated(body, OPENAI, include_usage=True)
+
+    assert {"include_obfuscation": False, "include_usage": True} == out["stream_options"]
+
+
+@pytest.mark.parametrize("options", [None, {"include_usage": False}, {}])
+def test_m1_include_usage_is_set_whatever_stood_there(options: object) -> None:
+    out = _mutated(_body(model="m", stream_options=options), OPENAI, include_usage=True)
+
+    assert {"include_usage": True} == out["stream_options"]
+
+
+def test_m1_is_not_for_anthropic_upstreams() -> None:
+    body = _body(model="m", messages=[])
+
+    assert body == mutate(body, ANTHROPIC, Mutation(include_usage=True))
+
+
+def test_m2_string_content_becomes_one_marked_text_block() -> None:
+    out = _mutated(_body(messages=[{"role": "user", "content": "hi"}]), ANTHROPIC, cache_breakpoint=True)
+
+    assert [
+        {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}
+    ] == out["messages"]
+
+
+def test_m2_marks_the_last_block_of_the_last_message_that_is_not_system() -> None:
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+        {"role": "system", "content": "note"},
+    ]
+
+    out = _mutated(_body(messages=messages), ANTHROPIC, cache_breakpoint=True)
+
+    first, second = msgspec.convert(out["messages"], list[dict[str, object]])
+    assert messages[1] == second
+    assert [
+        {"type": "text", "text": "a"},
+        {"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}},
+    ] == first["content"]
+
+
+def test_m2_keeps_a_breakpoint_that_the_client_set_there() -> None:
+    block = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    body = _body(messages=[{"role": "user", "content": [block]}])
+
+    assert body == mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))
+
+
+def test_m2_never_makes_a_fifth_breakpoint() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    system = [{"type": "text", "text": "s", **mark}, {"type": "text", "text": "t"}]
+    tools = [{"name": "f", "input_schema": {}, **mark}, {"name": "g", "input_schema": {}, "cache_control": None}]
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "r", **mark}]}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "u", **mark}, result]},
+        {"role": "user", "content": "last"},
+    ]
+    four = _body(system=system, tools=tools, messages=messages)
+    three = _body(system="s", tools=tools, messages=messages)
+
+    assert four == mutate(four, ANTHROPIC, Mutation(cache_breakpoint=True))
+    assert three != mutate(three, ANTHROPIC, Mutation(cache_breakpoint=True))
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        None,
+        [],
+        [{"role": "system", "content": "s"}],
+        [{"role": "user", "content": ""}],
+        [{"role": "user", "content": []}],
+        [{"role": "user"}],
+        [{"role": "assistant", "content": [{"type": "thinking", "thinking": "t", "signature": ""}]}],
+        [{"role": "assistant", "content": [{"type": "redacted_thinking", "data": "x"}]}],
+    ],
+)
+def test_m2_leaves_alone_what_cannot_be_marked(messages: object) -> None:
+    body = _body(messages=messages)
+
+    assert body == mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))
+
+
+def test_m2_is_not_for_openai_upstreams() -> None:
+    body = _body(messages=[{"role": "user", "content": "hi"}])
+
+    assert body == mutate(body, OPENAI, Mutation(cache_breakpoint=True))
+
+
+def test_m3_user_id_is_set_and_other_metadata_stays() -> None:
+    out = _mutated(_body(metadata={"user_id": "client", "x": 1}), ANTHROPIC, user_id="login")
+
+    assert {"user_id": "login", "x": 1} == out["metadata"]
+
+
+def test_m4_system_blocks_lead_on_either_wire() -> None:
+    body = _body(system="own", messages=[{"role": "user", "content": "hi"}])
+
+    anthropic = _mutated(body, ANTHROPIC, system_blocks=("a", "b"))
+    openai = _mutated(body, OPENAI, system_blocks=("a", "b"))
+
+    assert [{"type": "text", "text": text} for text in ("a", "b", "own")] == anthropic["system"]
+    assert [
+        {"role": "system", "content": "a"},
+        {"role": "system", "content": "b"},
+        {"role": "user", "content": "hi"},
+    ] == openai["messages"]
+
+
+def test_m4_keeps_the_clients_own_blocks_as_they_are() -> None:
+    own = {"type": "text", "text": "own", "cache_control": {"type": "ephemeral"}}
+
+    assert [{"type": "text", "text": "a"}, own] == _mutated(_body(system=[own]), ANTHROPIC, system_blocks=("a",))[
+        "system"
+    ]
+
+
+def test_m5_the_long_context_mark_is_stripped() -> None:
+    assert upstream_model("glm-5.2[1m]") == "glm-5.2"
+    assert upstream_model("glm-5.2") == "glm-5.2"
+    assert _mutated(_body(model="x[1m]"), OPENAI, model="x")["model"] == "x"
+
+
+def test_untouched_members_keep_their_bytes_and_order() -> None:
+    body = b'{"z":1.50,"tools":[{"input_schema":{"b":1,"a":2}}],"model":"old"}'
+
+    assert b'{"z":1.50,"tools":[{"input_schema":{"b":1,"a":2}}],"model":"new"}' == mutate(
+        body, OPENAI, Mutation(model="new")
+    )
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"messages":{}}', b'{"messages":[1]}', b'{"messages":[{"content":1}]}'])
+def test_what_is_not_of_the_formats_shape_is_a_decode_error(body: bytes) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))
