@@ -2,7 +2,10 @@
 
 import typer
 
+from services.chassis.listening import CannotListen
 from services.cli.configuration import settings_or_exit
+from services.cli.exits import Exit
+from services.cli.output import complain
 from services.cli.serve import ConfigArgument, PortOption, listening_options, require_key
 
 
@@ -19,4 +22,9 @@ def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
     require_key(settings)
     from services.gateway import process  # noqa: PLC0415 - the server's imports stay out of the other commands
 
-    raise typer.Exit(process.serve(settings))
+    try:
+        code = process.serve(settings)
+    except CannotListen as error:
+        complain(str(error))
+        code = Exit.UNAVAILABLE
+    raise typer.Exit(code)

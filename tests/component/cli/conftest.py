@@ -20,7 +20,8 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def clean_environment(**extra: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(OURS)}
-    return kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "120"} | extra
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return kept | {"PYTHONPATH": path, "COLUMNS": "120"} | extra
 
 
 @pytest.fixture(autouse=True)
