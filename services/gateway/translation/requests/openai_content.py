@@ -193,4 +193,4 @@ def _take_out(blocks: list[Block], call_id: str) -> tuple[list[Block], list[Bloc
     if not others:
         return blocks, []
     texts.append({"type": "text", "text": f"[{len(others)} attached below]"})
-    return texts, [{"type": "text", "text": f"Attached to the result of {call_id}:"}, *others]
+    return texts, [{"type": "text", "text": f"[attached to the result of {call_id}]"}, *others]

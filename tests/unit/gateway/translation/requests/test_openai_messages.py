@@ -269,7 +269,7 @@ def test_images_of_results_follow_all_results_where_a_result_may_not_hold_them()
     assert out == [
         answered("a", [text("see"), text("[1 attached below]")]),
         answered("b", [text("none")]),
-        text("Attached to the result of a:"),
+        text("[attached to the result of a]"),
         {"type": "image", "source": {"type": "url", "url": "https://host/a.png"}},
     ]
 
