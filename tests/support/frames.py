@@ -22,7 +22,7 @@ def call(
     if index is not None:
         fragment["index"] = index
     if call_id is not None:
-        fragment["id"] = call_id
+        fragment |= {"id": call_id, "type": "function"}
     return fragment
 
 
