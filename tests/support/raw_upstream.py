@@ -25,8 +25,8 @@ class Peer:
         self.gone_at = 0.0  # time.monotonic() when the client's close was seen
         self._gone = asyncio.Event()
         self._watched = False
-        self._reader = reader
-        self._writer = writer
+        self.reader = reader
+        self.writer = writer
 
     async def request(self, *, pause: float = 0.0) -> bytes:
         """
@@ -43,21 +43,27 @@ class Peer:
                 length = int(value)
         body = bytearray()
         while len(body) < length:
-            body += await self._reader.readexactly(min(length - len(body), 128 * 1024 if pause else length))
+            body += await self.reader.readexactly(min(length - len(body), 128 * 1024 if pause else length))
             await asyncio.sleep(pause)
         self.heads.append(head)
         self._watched = False
         self.bodies.append(bytes(body))
         return self.bodies[-1]
 
+    @property
+    def protocol(self) -> str | None:
+        """What ALPN agreed on; None without TLS."""
+        tls = self.writer.get_extra_info("ssl_object")
+        return None if tls is None else str(tls.selected_alpn_protocol())
+
     async def head(self) -> bytes:
         """Read the head of a request and leave its body where it is."""
-        return await self._reader.readuntil(b"\r\n\r\n")
+        return await self.reader.readuntil(b"\r\n\r\n")
 
     async def send(self, data: bytes) -> None:
         """Write and wait until the network has taken nearly all of it."""
-        self._writer.write(data)
-        await self._writer.drain()
+        self.writer.write(data)
+        await self.writer.drain()
         self.sent += len(data)
 
     async def trickle(self, data: bytes, *, step: int = 1, pause: float = 0.0) -> None:
@@ -68,17 +74,17 @@ class Peer:
 
     def close(self) -> None:
         """Hang up in order."""
-        self._writer.close()
+        self.writer.close()
 
     def reset(self) -> None:
         """Hang up with a RST."""
-        sock = self._writer.get_extra_info("socket")
+        sock = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
+        self.writer.transport.abort()
 
     def abandon(self) -> None:
         """Drop the socket whatever its state."""
-        self._writer.transport.abort()
+        self.writer.transport.abort()
 
     async def gone(self, seconds: float = 5.0) -> float:
         """Wait for the client to hang up, reading whatever it sends; return the time.monotonic() of it."""
@@ -92,7 +98,7 @@ class Peer:
 
     async def _read_on(self) -> None:
         try:
-            while await self._reader.read(65536):
+            while await self.reader.read(65536):
                 pass
         except ConnectionError:
             pass

@@ -144,6 +144,9 @@ class Connection(asyncio.Protocol):
 
     def start(self, answer: Exchange, head: bytes) -> None:
         """Write a request; the rest is callbacks."""
+        if self.dead:  # it spoke or hung up before it was asked anything
+            answer.fail(ConnectionLost("the upstream closed the connection before the request"))
+            return
         self._reset()
         self._answer = answer
         self._limits = answer.request.limits

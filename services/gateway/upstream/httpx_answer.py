@@ -44,6 +44,7 @@ class HttpxAnswer:
         self._over = over
         self._receiver: BodyReceiver | None = None
         self._puller: asyncio.Task[None] | None = None
+        self._pulling = False
         self._failure: TransportError | None = None
         self._closed = False
         self._running = asyncio.Event()
@@ -68,10 +69,10 @@ class HttpxAnswer:
         self._closed = True
         self._receiver = None
         self._over(self)
-        if self._puller is None:
+        if self._puller is not None and self._puller is not asyncio.current_task():
+            self._puller.cancel()  # else a callback closed it, and the loop there sees that nobody receives
+        if not self._pulling:  # a task that is cancelled before its first step never reaches its `finally`
             self._puller = self._tasks.start(self._response.aclose(), name="upstream close")
-        elif self._puller is not asyncio.current_task():  # else a callback closed it, and the loop sees the flag
-            self._puller.cancel()
 
     def break_off(self, error: TransportError) -> None:
         """Fail now, because the transport closes."""
@@ -82,6 +83,7 @@ class HttpxAnswer:
             told(receiver.on_failure, error)
 
     async def _pull(self) -> None:
+        self._pulling = True
         failure: TransportError | None = ConnectionLost("the connection to the upstream failed")
         try:
             await self._read()

@@ -17,12 +17,14 @@ Where it differs from the pooled transport is listed in tests/contract/upstream_
 """
 
 import asyncio
+import contextlib
+import operator
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import httpx2
-from httpcore2 import AsyncNetworkStream
+from httpcore2 import AsyncConnectionInterface, AsyncNetworkStream
 
 from services.chassis.process import Tasks
 from services.gateway.upstream.framing import check_head
@@ -43,7 +45,8 @@ from services.gateway.upstream.transport import (
 IDLE_SECONDS: Final = 55.0
 _SLICE: Final = 64 * 1024  # of a request's body; the write timeout holds for each
 
-_CONNECT = b"CONNECT"
+_CONNECT: Final = b"CONNECT"
+_TUNNEL: Final = operator.attrgetter("_connection._connection._network_stream")
 
 
 class _Body(httpx2.AsyncByteStream):
@@ -148,8 +151,24 @@ class HttpxTransport:
             raise translate(error) from error
         finally:
             self._attempts.discard(attempt)
-            if attempt.connecting is not None:  # httpcore2 leaves it open where a handshake is cancelled
-                _ = self._tasks.start(attempt.connecting.aclose(), name="upstream close")
+            if attempt.connecting is not None:
+                _ = self._tasks.start(self._abandon(attempt.connecting), name="upstream close")
+
+    async def _abandon(self, connecting: AsyncNetworkStream) -> None:
+        """
+        Close a socket whose TLS handshake did not come to its end.
+
+        httpcore2 leaves it open where the handshake is cancelled, and where it ran through a proxy's tunnel the
+        connection also keeps its place in the pool for ever.
+        """
+        for connection in self._connections():
+            with contextlib.suppress(AttributeError):  # not a tunnel
+                if _TUNNEL(connection) is connecting:
+                    await connection.aclose()
+        await connecting.aclose()
+
+    def _connections(self) -> list[AsyncConnectionInterface]:
+        return self._transport._pool.connections  # noqa: SLF001 -- httpx2 shows its pool no other way, and a leak must be seen
 
     async def aclose(self) -> None:
         self._closed = True
@@ -161,7 +180,7 @@ class HttpxTransport:
         await self._transport.aclose()
 
     def statistics(self) -> TransportStatistics:
-        connections = self._transport._pool.connections  # noqa: SLF001 -- httpx2 shows its pool no other way, and a leak must be seen
+        connections = self._connections()
         idle = sum(connection.is_idle() for connection in connections)
         return TransportStatistics(
             idle=idle,

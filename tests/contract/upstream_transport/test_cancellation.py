@@ -59,6 +59,12 @@ async def closed_before_consuming(transport: UpstreamTransport, origin: Origin) 
     (await transport.send(ask(origin, b"bad"))).close()
 
 
+async def closed_right_after_consuming(transport: UpstreamTransport, origin: Origin) -> None:
+    got = await transport.send(ask(origin, b"bad"))
+    got.consume(Collector())
+    got.close()
+
+
 async def closed_in_the_body(transport: UpstreamTransport, origin: Origin) -> None:
     got = await transport.send(ask(origin, b"bad"))
     collector = Collector()
@@ -104,6 +110,7 @@ PHASES = {
     "in the head": (OK + b"x-half: ", cancelled_after(0.03)),
     "after 100 Continue": (b"HTTP/1.1 100 Continue\r\n\r\n", cancelled_after(0.03)),
     "after the head": (HALF_BODY, closed_before_consuming),
+    "after the head, consuming": (HALF_BODY, closed_right_after_consuming),
     "in the body": (HALF_BODY, closed_in_the_body),
     "in a chunk header": (HALF_BODY + b"ff", closed_in_the_body),
     "while paused": (HALF_BODY, closed_while_paused),

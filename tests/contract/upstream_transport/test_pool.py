@@ -1,6 +1,7 @@
 """Which connections are kept, which are dropped, and who gets the next one."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -158,6 +159,22 @@ async def test_no_retry_on_a_fresh_connection(transport: UpstreamTransport) -> N
         with pytest.raises(ConnectionLost):
             await fetch(transport, ask(upstream.origin))
         assert upstream.requests == 1
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"", b"220 mail.test ESMTP\r\n", answer(b"not for you")], ids=["none", "smtp", "http"]
+)
+async def test_upstream_that_does_not_wait_for_the_request(transport: UpstreamTransport, greeting: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(greeting)
+        peer.close()
+
+    async with RawUpstream(script) as upstream:
+        for _ in range(10):
+            # Whether the greeting comes before or after the request is chance.
+            with contextlib.suppress(ConnectionLost, port.ProtocolViolation):
+                assert await fetch(transport, ask(upstream.origin)) == b"not for you"
+        await settled(transport)
 
 
 async def test_complete_answer_that_is_never_read_goes_with_its_close(single: UpstreamTransport) -> None:
