@@ -1,5 +1,7 @@
 """
-The whole gateway in one process, for a laptop: no Redis, no cluster. With `demo` a simulator takes the upstream's place.
+The whole gateway in one process, for a laptop: no Redis, no cluster.
+
+With `demo` a simulator takes the upstream's place.
 """
 
 import contextlib
@@ -7,12 +9,12 @@ import sys
 
 import msgspec
 
+from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
 from services.chassis.process import harden, run
 from services.chassis.secret import Secret
 from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
-from services.chassis.listening import CannotListen
 from services.gateway import settings_rules as rules
 from services.gateway.app import create_gateway
 from services.gateway.process import end_streams, listeners

@@ -20,7 +20,7 @@ _TCP_OPTIONS: Final = (
 )
 
 
-class CannotListen(Exception):  # noqa: N818 -- reads as what happened
+class CannotListen(Exception):
     """An address that is taken, not ours or not allowed; the message names it."""
 
 

@@ -21,7 +21,7 @@ _POLL: Final = 0.01  # seconds between two looks at whether the last connection 
 _CLEAN_UP: Final = 1.0  # seconds that cancelled requests get to put their things away
 
 
-class StartupFailed(Exception):  # noqa: N818 -- reads as what happened
+class StartupFailed(Exception):
     """The application's lifespan refused to start; the reason is in the log."""
 
 

@@ -171,9 +171,7 @@ def _exchange_settings(settings: GatewaySettings, catalogue: Catalogue) -> Excha
         dialect_of=dialect_of,
         max_tokens_of=max_tokens_of,
         request_limits=RequestLimits(json_depth=limits.json_depth, messages=limits.messages, tools=limits.tools),
-        identity=static_headers(
-            identity.app_version, identity.source_title, identity.referer_origin, this_platform()
-        ),
+        identity=static_headers(identity.app_version, identity.source_title, identity.referer_origin, this_platform()),
         stream_timeouts=_timeouts(limits, limits.total_stream),
         batch_timeouts=_timeouts(limits, limits.total_batch),
         stream_limits=AnswerLimits(body=limits.answer_stream),
@@ -253,8 +251,8 @@ def _rescue(request: _AnyRequest, error: Exception) -> Response[bytes]:
     """Write what the framework or a handler raised in the dialect of the path."""
     inbound = request.scope["state"]["inbound"]
     dialect = dialect_of_path(inbound.path, inbound.headers)
-    fault = _fault(request, error) if isinstance(error, HTTPException) else fault_of_exception(
-        error, inbound.request_id
+    fault = (
+        _fault(request, error) if isinstance(error, HTTPException) else fault_of_exception(error, inbound.request_id)
     )
     status, headers, body = error_body(dialect, fault, inbound.request_id)
     allow = (error.headers or {}).get("Allow") if isinstance(error, HTTPException) else None

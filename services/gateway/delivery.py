@@ -5,7 +5,6 @@ A delivery is made once per call and may be handed several answers, one per try;
 so that the exchange decides about trying again. `begun` says that something of an answer has gone to the client.
 """
 
-import asyncio
 import gzip
 import os
 import time
@@ -14,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from services.gateway.call import ClientCall
-from services.gateway.conversion import Pair, WholeBody, body_conversion, stream_conversion, whole_body
+from services.gateway.conversion import Conversion, Pair, WholeBody, body_conversion, stream_conversion, whole_body
 from services.gateway.downstream import Downstream
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation
@@ -22,13 +21,15 @@ from services.gateway.relay import EVENT_STREAM_HEADERS, EventStream, Headers, S
 from services.gateway.routing import UpstreamRoute
 from services.gateway.translation.errors import error_event
 from services.gateway.translation.fault import Fault
+from services.gateway.translation.streams.faults import CODING
 from services.gateway.upstream.faults import fault_of
 from services.gateway.upstream.heads import header, passed_back, upstream_request_id
 from services.gateway.upstream.transport import UpstreamAnswer
-from services.gateway.usage import passed_through
+from services.gateway.usage import MeteredCopy, StreamMeter, passed_through
 
 _GZIP_FROM: Final = 1024  # bytes; below this the header costs more than it saves
 _EVENT_STREAM: Final = b"text/event-stream"
+_PLAIN: Final = b"identity"
 _JSON: Final = (b"content-type", b"application/json")
 _SIMULATED: Final = (b"x-zcode-simulated", b"true")
 
@@ -75,14 +76,13 @@ class _Delivery:
         self._preparation = preparation
         self._client = client
         self._settings = settings
-        self._time = asyncio.get_running_loop().time
         self._answer_headers: Headers = []
         self.observation = observation
 
     def note_head(self, answer: UpstreamAnswer) -> None:
         """Remember when the head came, the upstream's own id, and the headers that clients act on."""
         observation = self.observation
-        observation.head_at = self._time()
+        observation.head_at = time.monotonic()
         observation.upstream_status = answer.status
         self._answer_headers = passed_back(answer.headers)
         own_id = upstream_request_id(answer.headers)
@@ -92,14 +92,15 @@ class _Delivery:
 
     def _head(self) -> Headers:
         """Return the headers that every successful answer carries."""
-        now = self._time()
+        now = time.monotonic()
         observation = self.observation
         observation.first_byte_at = now
         observation.status = 200
+        observation.overhead = observation.spent_here(now)
         headers = [
             *self._call.head,
             *self._answer_headers,
-            (b"x-zcode-overhead-ms", b"%.2f" % (observation.overhead(now) * 1000)),
+            (b"x-zcode-overhead-ms", b"%.2f" % (observation.overhead * 1000)),
         ]
         if self._preparation.dropped:
             headers.append((b"x-zcode-dropped-params", ", ".join(self._preparation.dropped).encode("ascii", "replace")))
@@ -179,6 +180,7 @@ class StreamDelivery(_Delivery):
     ) -> None:
         super().__init__(call, route, preparation, client, observation, settings)
         self._begun = False
+        self._coding: bytes | None = None
         self.stream = EventStream(
             client,
             self._stream_head,
@@ -195,8 +197,9 @@ class StreamDelivery(_Delivery):
 
     async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
         """Relay the answer event by event to its end."""
-        streamed = (header(answer.headers, b"content-type") or b"").startswith(_EVENT_STREAM)
-        conversion = stream_conversion(self._pair()) if streamed else body_conversion(self._pair())
+        conversion = self._conversion(answer)
+        if isinstance(conversion, Fault):
+            return conversion
         relay = StreamRelay(answer, conversion, self.stream, self._client, fault_of)
         answer.consume(relay)
         try:
@@ -209,12 +212,24 @@ class StreamDelivery(_Delivery):
             self.observation.code = fault.code
         return fault
 
+    def _conversion(self, answer: UpstreamAnswer) -> Conversion | Fault:
+        coding = header(answer.headers, b"content-encoding") or _PLAIN
+        streamed = (header(answer.headers, b"content-type") or b"").startswith(_EVENT_STREAM)
+        if coding == _PLAIN:
+            return stream_conversion(self._pair()) if streamed else body_conversion(self._pair())
+        # Event streams are asked for plain. One that comes compressed all the same can be passed on, not converted.
+        if streamed and self._call.format is self._route.format:
+            self._coding = coding
+            return MeteredCopy(StreamMeter(self._route.format, coding.decode("latin-1")))
+        return CODING
+
     def _error_event(self, fault: Fault) -> bytes:
         self.observation.code = fault.code
         return error_event(self._call.format, fault, self.observation.request_id)
 
     def _stream_head(self) -> Headers:
-        return [*EVENT_STREAM_HEADERS, *self._head()]
+        coding = () if self._coding is None else ((b"content-encoding", self._coding),)
+        return [*EVENT_STREAM_HEADERS, *coding, *self._head()]
 
 
 def _new_id(prefix: str) -> str:

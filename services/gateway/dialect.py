@@ -20,7 +20,8 @@ class Thinking(Enum):
     """How the upstream is told to think, in its own dialect."""
 
     NONE = "none"  # no such parameter
-    GLM = "glm"  # OpenAI wire: thinking {type} and, where listed, reasoning_effort; Anthropic wire: thinking {type} and output_config.effort
+    # OpenAI wire: thinking {type} and, where listed, reasoning_effort; Anthropic wire: thinking {type} and effort
+    GLM = "glm"
     EFFORT = "effort"  # OpenAI wire: reasoning_effort; Anthropic wire: adaptive thinking and output_config.effort
     BUDGET = "budget"  # Anthropic wire: thinking {type, budget_tokens}
 

@@ -35,8 +35,20 @@ class ClientGone(Exception):
 class Downstream:
     """One client request and its answer. `gone` is true once nobody listens any more."""
 
-    __slots__ = ("_blocked", "_catching_up", "_ending", "_on_drained", "_pending", "_receive", "_send", "_tasks", "_watch", "finished",
-                 "gone", "started")
+    __slots__ = (
+        "_blocked",
+        "_catching_up",
+        "_ending",
+        "_on_drained",
+        "_pending",
+        "_receive",
+        "_send",
+        "_tasks",
+        "_watch",
+        "finished",
+        "gone",
+        "started",
+    )
 
     def __init__(self, receive: Receive, send: Send, tasks: Tasks) -> None:
         self._receive = receive

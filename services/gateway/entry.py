@@ -6,7 +6,7 @@ Litestar. A mount inside the framework costs 20 us more per request (performance
 Authorises on the path as the server decoded it, matched as an exact string, never on a rebuilt URL.
 """
 
-import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ class Entry:
         if scope["type"] != "http":
             await self._framework(scope, receive, send)
             return
-        inbound = Inbound(scope, receive, send, asyncio.get_running_loop().time())
+        inbound = Inbound(scope, receive, send, time.monotonic())
         inbound.cors = self._cors.answer_headers(inbound.headers)
         if await self._answered_without_key(inbound):
             return

@@ -7,6 +7,7 @@ writes in the client's dialect; after it, a failure is an event of the stream, w
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -108,7 +109,9 @@ class Exchange:
     ) -> None:
         request = self._request(call, route, lease, preparation)
         if not call.stream:
-            await self._try(request, BatchDelivery(call, route, preparation, client, observation, self._settings.delivery))
+            await self._try(
+                request, BatchDelivery(call, route, preparation, client, observation, self._settings.delivery)
+            )
             return
         delivery = StreamDelivery(call, route, preparation, client, observation, self._settings.delivery)
         self._keeper.add(delivery.stream)
@@ -128,7 +131,7 @@ class Exchange:
             fault, rule, error = await self._attempt(request, delivery)
             if fault is None or delivery.begun:
                 return
-            now = asyncio.get_running_loop().time()
+            now = time.monotonic()
             wait = delay(rule, attempt, random.random(), fault.retry_after)  # noqa: S311  # jitter, not a secret
             if wait is None or attempt >= self._settings.retries or not self._budget.spend(now):
                 raise error(fault)
@@ -142,7 +145,7 @@ class Exchange:
         observation.attempts += 1
         answer: UpstreamAnswer | None = None
         try:
-            observation.sent_at = asyncio.get_running_loop().time()
+            observation.sent_at = time.monotonic()
             observation.head_at = None
             answer = await self._transport.send(request)
             delivery.note_head(answer)

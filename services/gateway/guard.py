@@ -59,7 +59,11 @@ class SingleKey:
     def caller_of(self, presented: bytes | None, peer: str | None) -> Caller:  # noqa: ARG002  # part of the port
         """Accept the one key."""
         if presented is None:
-            raise Unauthenticated(unauthenticated("This gateway wants a client key: send it as `Authorization: Bearer <key>` or `x-api-key: <key>`."))
+            raise Unauthenticated(
+                unauthenticated(
+                    "This gateway wants a client key: send it as `Authorization: Bearer <key>` or `x-api-key: <key>`."
+                )
+            )
         if not hmac.compare_digest(presented, self._expected):
             raise Unauthenticated(unauthenticated("The client key is not known to this gateway."))
         return self._caller

@@ -47,9 +47,9 @@ class RequestIds(msgspec.Struct, frozen=True, gc=False):
     session: bytes
 
 
-def static_headers(app_version: str, source_title: str, referer_origin: str, platform: Platform) -> tuple[
-    tuple[bytes, bytes], ...
-]:
+def static_headers(
+    app_version: str, source_title: str, referer_origin: str, platform: Platform
+) -> tuple[tuple[bytes, bytes], ...]:
     """Return the headers that are the same for every request; a value HTTP cannot carry leaves its header out."""
     table = (
         ("user-agent", f"ZCode/{app_version}"),
@@ -99,6 +99,4 @@ def uuid4_of(random: str) -> bytes:
 def ids_from(entropy: bytes) -> RequestIds:
     """Cut 64 random bytes into the ids of one request."""
     digits = entropy.hex()
-    return RequestIds(
-        uuid4_of(digits[:32]), uuid4_of(digits[32:64]), uuid4_of(digits[64:96]), uuid4_of(digits[96:128])
-    )
+    return RequestIds(uuid4_of(digits[:32]), uuid4_of(digits[32:64]), uuid4_of(digits[64:96]), uuid4_of(digits[96:128]))

@@ -40,7 +40,14 @@ class ConfiguredLeases:
         if self._lease is not None:
             return self._lease
         if route.plan is Plan.START:
-            raise Misconfigured(misconfigured("The start plan needs a token: set `startPlan.jwt` (ZCODE_START_PLAN_JWT).", "start_plan_token_missing"))
+            raise Misconfigured(
+                misconfigured(
+                    "The start plan needs a token: set `startPlan.jwt` (ZCODE_START_PLAN_JWT).",
+                    "start_plan_token_missing",
+                )
+            )
         raise Misconfigured(
-            misconfigured("There is no key to call the upstream with: set `auth.apiKey` (ZCODE_API_KEY).", "upstream_key_missing")
+            misconfigured(
+                "There is no key to call the upstream with: set `auth.apiKey` (ZCODE_API_KEY).", "upstream_key_missing"
+            )
         )

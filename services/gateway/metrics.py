@@ -94,8 +94,12 @@ class GatewayMetrics:
         usage = seen.usage
         if usage is None:
             return
-        kinds = (("input", usage.input), ("cached", usage.cache_read), ("output", usage.output),
-                 ("reasoning", usage.reasoning))
+        kinds = (
+            ("input", usage.input),
+            ("cached", usage.cache_read),
+            ("output", usage.output),
+            ("reasoning", usage.reasoning),
+        )
         for kind, count in kinds:
             if count:
                 self._tokens.labels(model, kind).observe(count)

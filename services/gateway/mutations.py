@@ -115,7 +115,7 @@ class _Marked(msgspec.Struct):
     """Anything that may carry a breakpoint, and the places it may hold others."""
 
     cache_control: msgspec.Raw = msgspec.Raw(b"")
-    content: "list[_Marked] | str | None | msgspec.UnsetType" = msgspec.UNSET
+    content: "list[_Marked] | str | msgspec.UnsetType | None" = msgspec.UNSET
 
 
 class _MarkedBody(msgspec.Struct):

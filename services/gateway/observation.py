@@ -9,9 +9,32 @@ class Observation:
     """Filled in along the way, read once at the end. Times are monotonic seconds, sizes bytes."""
 
     __slots__ = (
-        "attempts", "begun_at", "bytes_in", "cancelled", "client_format", "code", "credential_id", "dropped",
-        "ended_at", "first_byte_at", "head_at", "key_id", "method", "model", "path", "plan", "provider", "request_id",
-        "sent_at", "status", "stream", "upstream_code", "upstream_format", "upstream_request_id", "upstream_status",
+        "attempts",
+        "begun_at",
+        "bytes_in",
+        "cancelled",
+        "client_format",
+        "code",
+        "credential_id",
+        "dropped",
+        "ended_at",
+        "first_byte_at",
+        "head_at",
+        "key_id",
+        "method",
+        "model",
+        "overhead",
+        "path",
+        "plan",
+        "provider",
+        "request_id",
+        "sent_at",
+        "status",
+        "stream",
+        "upstream_code",
+        "upstream_format",
+        "upstream_request_id",
+        "upstream_status",
         "usage",
     )
 
@@ -41,9 +64,10 @@ class Observation:
         self.sent_at: float | None = None  # the last try went to the upstream
         self.head_at: float | None = None  # its answer's head came
         self.first_byte_at: float | None = None  # the client got its first byte
+        self.overhead: float | None = None  # seconds spent here until the client's first byte
         self.ended_at = begun_at
 
-    def overhead(self, now: float) -> float:
+    def spent_here(self, now: float) -> float:
         """Return the seconds spent in this process so far: everything but waiting for the upstream."""
         if self.sent_at is None:
             return now - self.begun_at

@@ -14,6 +14,7 @@ Neither awaits per event; the only future is the one that says how it ended.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Final
@@ -130,7 +131,6 @@ class StreamRelay:
         fault_of: Callable[[TransportError], Fault],
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._time = loop.time
         self._answer = answer
         self._conversion = conversion
         self._stream = stream
@@ -156,7 +156,7 @@ class StreamRelay:
                 self._end(conversion.fault)
             else:  # the framed end usually comes with this very read, and saves the connection
                 self._linger = asyncio.get_running_loop().call_later(_LINGER, self._end, None)
-        elif out and not self._stream.write(out, self._time()):
+        elif out and not self._stream.write(out, time.monotonic()):
             self._answer.pause()
 
     def on_end(self) -> None:
@@ -211,7 +211,7 @@ class _Collector:
 
 
 async def collect(answer: UpstreamAnswer) -> bytes:
-    """Read a whole body, at most what its request allows; raises a TransportError. The answer is the caller's to close."""
+    """Read a whole body, at most what its request allows; raises a TransportError. The caller closes the answer."""
     collector = _Collector()
     answer.consume(collector)
     return await collector.body
@@ -247,7 +247,7 @@ class Keeper:
         self._handle = asyncio.get_running_loop().call_later(self._interval, self._tick)
 
     def _tick(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for stream in tuple(self._streams):
             stream.tick(now)
         if self._streams:

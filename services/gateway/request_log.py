@@ -45,7 +45,7 @@ def fields_of(seen: Observation) -> dict[str, Any]:
         "output_tokens": None if usage is None else usage.output,
         "first_byte_ms": None if first is None else round((first - seen.begun_at) * 1000, 1),
         "total_ms": round((seen.ended_at - seen.begun_at) * 1000, 1),
-        "overhead_ms": round(seen.overhead(seen.ended_at) * 1000, 2) if seen.head_at is None else None,
+        "overhead_ms": None if seen.overhead is None else round(seen.overhead * 1000, 2),
     }
 
 

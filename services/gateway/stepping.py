@@ -26,7 +26,7 @@ class Suspended(Generic[T]):
         while True:
             try:
                 value = yield waiting_for
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  # cancellation too belongs to the coroutine
                 step: Callable[[], Any] = _thrower(self._coroutine, error)
             else:
                 step = _sender(self._coroutine, value)
@@ -34,10 +34,6 @@ class Suspended(Generic[T]):
                 waiting_for = step()
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
-
-    def close(self) -> None:
-        """Give the coroutine up."""
-        self._coroutine.close()
 
 
 def _thrower(coroutine: Coroutine[Any, Any, Any], error: BaseException) -> Callable[[], Any]:

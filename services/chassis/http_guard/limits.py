@@ -25,7 +25,7 @@ class GuardLimits(msgspec.Struct, frozen=True, kw_only=True):
     sweep: float = 0.5  # how often deadlines are looked at, and so how late they may fire
 
 
-class Refusal(Exception):  # noqa: N818 -- an answer to the client, not a fault of ours
+class Refusal(Exception):
     """A request that is not let in, with the status and the text its client gets."""
 
     def __init__(self, status: int, message: str) -> None:

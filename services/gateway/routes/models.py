@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from services.gateway.catalogue import Catalogue, Model
 from services.gateway.errors import BadRequest, NotFound
@@ -96,7 +97,7 @@ def list_models(request: _AnyRequest, catalogue: NamedDependency[Catalogue]) -> 
 
 
 @get("/v1/models/{model_id:path}", sync_to_thread=False)
-def show_model(request: _AnyRequest, model_id: str, catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
+def show_model(request: _AnyRequest, model_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
     """Show one model in the caller's shape; ids with slashes work."""
     name = model_id.lstrip("/")
     model = catalogue.find(name)
