@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -70,27 +71,30 @@ def _dechunk(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 class RawClient:
-    """One connection."""
+    """One connection, on a bare socket: what the server said before a reset can still be read."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
 
-    async def send(self, *pieces: bytes, pause: float = 0.0) -> None:
-        """Say these bytes, with a pause after each piece; a server that has hung up is not an error."""
-        with suppress(ConnectionError):
+    async def send(self, *pieces: bytes, pause: float = 0.0) -> bool:
+        """Say these bytes, with a pause after each piece; returns False when the server has hung up."""
+        loop = asyncio.get_running_loop()
+        try:
             for piece in pieces:
-                self.writer.write(piece)
-                await self.writer.drain()
+                await loop.sock_sendall(self.socket, piece)
                 await asyncio.sleep(pause)  # even without a pause the server gets a turn, and so a read, per piece
+        except ConnectionError:
+            return False
+        return True
 
     async def read(self, *, seconds: float = 5.0, until: bytes | None = None) -> Reply:
         """Listen until the server hangs up, has said `until`, or time is over."""
+        loop = asyncio.get_running_loop()
         data = bytearray()
         try:
             async with asyncio.timeout(seconds):
                 while until is None or until not in data:
-                    piece = await self.reader.read(65536)
+                    piece = await loop.sock_recv(self.socket, 65536)
                     if not piece:
                         return Reply(bytes(data), closed=True)
                     data += piece
@@ -107,14 +111,14 @@ class RawClient:
 
 @asynccontextmanager
 async def raw_client(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[RawClient]:
-    """Connect to loopback; `receive_buffer` makes a client whose kernel takes little."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=receive_buffer or 2**16)
-    try:
-        yield RawClient(reader, writer)
-    finally:
-        writer.transport.abort()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
+    """Connect to loopback; `receive_buffer` makes a client whose kernel takes little (bytes)."""
+    with socket.socket() as connection:
+        if receive_buffer is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+        yield RawClient(connection)
 
 
 async def say(port: int, *pieces: bytes, pause: float = 0.0, seconds: float = 5.0) -> Reply:
