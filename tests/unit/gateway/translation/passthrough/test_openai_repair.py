@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.translation.fault import Action
 from services.gateway.translation.passthrough.openai_repair import OpenAIRepair
 from services.gateway.translation.streams.events import Usage
 from tests.support.frames import DONE, call, calls, chunk, data
@@ -253,7 +252,7 @@ def test_b55_network_error_becomes_an_error_event() -> None:
     assert seen.error is not None
     assert "inference" in seen.error["message"]
     assert machine.fault is not None
-    assert (machine.fault.status, machine.fault.action, machine.finished) == (502, Action.RETRY, True)
+    assert (machine.fault.status, machine.finished) == (502, True)
 
 
 @pytest.mark.parametrize("case", [case for case in REPAIRED if case.startswith("usage") or case == "glm"])
@@ -331,8 +330,8 @@ def test_b130_ids_and_names_are_sent_once() -> None:
     out = bodies(passed(REPAIRED["id and name repeated"]))
 
     fragments = [chunk["choices"][0]["delta"]["tool_calls"][0] for chunk in out[1:-2]]
-    assert fragments[0] == {"index": 0, "id": "t0", "function": {"name": "f", "arguments": "{"}}
-    assert all(set(fragment) == {"index", "function"} for fragment in fragments[1:])
+    assert ["id" in fragment for fragment in fragments] == [True] + [False] * 7
+    assert ["name" in fragment["function"] for fragment in fragments] == [True] + [False] * 7
     assert "".join(fragment["function"]["arguments"] for fragment in fragments) == '{"a": 1}'
 
 

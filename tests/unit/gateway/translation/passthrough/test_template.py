@@ -94,10 +94,11 @@ def test_other_changes_are_made_in_all() -> None:
 
 
 def test_the_dropped_stretch_may_occur_between_frames_too() -> None:
-    # The stretch that the head lost also straddles tail and head, so it cannot be dropped by name.
-    odd = template(head=b'\n"x"\n\n"content":"', new_head=b'"content":"', tail=b'"\n\n', new_tail=b'"\n\n')
+    # What the head lost also stands where a tail meets a head, so it cannot be dropped by name.
+    odd = template(head=b'"x"A\n"x"B"content":"', new_head=b'"x"AB"content":"', tail=b'"\n', new_tail=b'"\n')
 
-    assert odd.run((odd.head + b"a" + odd.tail) * 4) == (b'"content":"a"\n\n') * 4
+    assert odd.removed == b'\n"x"'
+    assert odd.run((odd.head + b"a" + odd.tail) * 4) == b'"x"AB"content":"a"\n' * 4
 
 
 def test_no_template_is_made_of_what_is_ambiguous() -> None:
