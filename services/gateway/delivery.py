@@ -15,6 +15,7 @@ import msgspec
 from services.gateway.call import ClientCall
 from services.gateway.conversion import Conversion, Pair, WholeBody, body_conversion, stream_conversion, whole_body
 from services.gateway.downstream import Downstream
+from services.gateway.heads import header, passed_back, upstream_request_id
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation
 from services.gateway.relay import EVENT_STREAM_HEADERS, EventStream, Headers, StreamRelay, collect
@@ -22,8 +23,7 @@ from services.gateway.routing import UpstreamRoute
 from services.gateway.translation.errors import error_event
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.streams.faults import CODING
-from services.gateway.upstream.faults import fault_of
-from services.gateway.upstream.heads import header, passed_back, upstream_request_id
+from services.gateway.transport_faults import fault_of
 from services.gateway.upstream.transport import UpstreamAnswer
 from services.gateway.usage import MeteredCopy, StreamMeter, passed_through
 

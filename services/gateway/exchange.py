@@ -18,6 +18,7 @@ from services.gateway.delivery import BatchDelivery, Delivery, DeliverySettings,
 from services.gateway.dialect import Dialect
 from services.gateway.downstream import Downstream
 from services.gateway.errors import GatewayError, UpstreamRefused, UpstreamUnreachable
+from services.gateway.heads import request_headers_for
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation, Want, prepare
@@ -27,8 +28,7 @@ from services.gateway.routing import Plan, Routes, UpstreamFormat, UpstreamRoute
 from services.gateway.translation.errors import read_fault
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.requests.limits import RequestLimits
-from services.gateway.upstream.faults import fault_of
-from services.gateway.upstream.heads import request_headers_for
+from services.gateway.transport_faults import fault_of
 from services.gateway.upstream.transport import (
     AnswerLimits,
     CertificateInvalid,

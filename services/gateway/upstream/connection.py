@@ -21,7 +21,7 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from services.gateway.upstream.framing import check_head, ends_with_connection, has_no_body
+from services.gateway.upstream.framing import check_head, has_no_body
 from services.gateway.upstream.transport import (
     AnswerLimits,
     AnswerTooLarge,
@@ -336,7 +336,7 @@ class Connection(asyncio.Protocol):
             return
         headers = self._headers
         try:
-            check_head(status, self._parser.get_http_version(), headers, self._limits)
+            framed = check_head(status, self._parser.get_http_version(), headers, self._limits)
         except TransportError as fault:
             self._fault = fault
             return
@@ -344,7 +344,7 @@ class Connection(asyncio.Protocol):
         if has_no_body(answer.request.method, status):
             self._end_without_body(answer)
         else:
-            self._ends_with_connection = ends_with_connection(headers)
+            self._ends_with_connection = not framed
         answer.begin(status, headers)
 
     def _end_without_body(self, answer: Exchange) -> None:

@@ -15,8 +15,12 @@ _LINE: Final = 4  # ": " and the line break, which count as header bytes
 _BODILESS: Final = frozenset({204, 304})
 
 
-def check_head(status: int, version: str, headers: Sequence[tuple[bytes, bytes]], limits: AnswerLimits) -> None:
-    """Raise `ProtocolViolation` or `AnswerTooLarge` for a final head that is not to be trusted."""
+def check_head(status: int, version: str, headers: Sequence[tuple[bytes, bytes]], limits: AnswerLimits) -> bool:
+    """
+    Return whether the head frames the body; if not, only the end of the connection ends it.
+
+    Raises `ProtocolViolation` or `AnswerTooLarge` for a final head that is not to be trusted.
+    """
     if version not in {"1.1", "1.0"}:
         raise ProtocolViolation("the upstream's answer is not HTTP/1.1")
     if status < 200:
@@ -35,6 +39,7 @@ def check_head(status: int, version: str, headers: Sequence[tuple[bytes, bytes]]
     if size > limits.headers:
         raise AnswerTooLarge(f"the headers of the upstream's answer exceed {limits.headers} bytes")
     _check_framing(version, lengths, codings, limits)
+    return bool(lengths or codings)
 
 
 def _check_framing(version: str, lengths: list[bytes], codings: list[bytes], limits: AnswerLimits) -> None:
@@ -52,8 +57,3 @@ def _check_framing(version: str, lengths: list[bytes], codings: list[bytes], lim
 def has_no_body(method: str, status: int) -> bool:
     """Tell whether the answer ends with its head, whatever the head says."""
     return method == "HEAD" or status in _BODILESS
-
-
-def ends_with_connection(headers: Sequence[tuple[bytes, bytes]]) -> bool:
-    """Tell whether only the end of the connection ends the body."""
-    return not any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)

@@ -152,14 +152,16 @@ async def test_a_client_that_reads_slowly_is_served_to_the_end() -> None:
             await send({"type": "http.response.body", "body": b"a" * 20_000, "more_body": at + 20_000 < size})
 
     limits = GuardLimits(write_stall=0.4, sweep=0.05)
-    async with running_server(app, limits=limits, lifespan="off") as server:
-        async with raw_client(server.port, receive_buffer=4096) as client:
-            await client.send(get(b"/", b"Connection: close\r\n"))
-            got = 0
-            loop = asyncio.get_running_loop()
-            while data := await loop.sock_recv(client.socket, 30_000):
-                got += len(data)
-                await asyncio.sleep(0.03)
+    async with (
+        running_server(app, limits=limits, lifespan="off") as server,
+        raw_client(server.port, receive_buffer=4096) as client,
+    ):
+        await client.send(get(b"/", b"Connection: close\r\n"))
+        got = 0
+        loop = asyncio.get_running_loop()
+        while data := await loop.sock_recv(client.socket, 30_000):
+            got += len(data)
+            await asyncio.sleep(0.03)
 
     assert got > size
     assert server.site.guard.refusals == {}
@@ -173,13 +175,15 @@ async def test_an_unread_answer_does_not_outlive_the_stall_time_after_its_end() 
         await send({"type": "http.response.body", "body": b"a" * 20_000_000})
 
     limits = GuardLimits(write_stall=0.3, sweep=0.05)
-    async with running_server(app, limits=limits, lifespan="off") as server:
-        async with raw_client(server.port, receive_buffer=4096) as client:
-            await client.send(get(b"/"))
-            await asyncio.sleep(0.15)
-            before = server.site.connections
-            await asyncio.sleep(0.8)
-            after = server.site.connections
+    async with (
+        running_server(app, limits=limits, lifespan="off") as server,
+        raw_client(server.port, receive_buffer=4096) as client,
+    ):
+        await client.send(get(b"/"))
+        await asyncio.sleep(0.15)
+        before = server.site.connections
+        await asyncio.sleep(0.8)
+        after = server.site.connections
 
     assert (before, after) == (1, 0)
 

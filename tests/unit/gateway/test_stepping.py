@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from services.gateway.stepping import Watch, step
 
 
@@ -70,18 +68,6 @@ async def test_cancelling_the_task_that_goes_on_cancels_the_coroutine() -> None:
         task.cancel()
 
     assert [True] == cancelled
-
-
-async def test_a_coroutine_that_is_given_up_is_closed() -> None:
-    async def waits() -> None:
-        await asyncio.Event().wait()
-
-    suspended = step(waits())
-    assert suspended is not None
-    suspended.close()
-
-    with pytest.raises(RuntimeError, match="already"):
-        await suspended
 
 
 async def test_a_watch_hears_the_result_without_a_task() -> None:

@@ -15,6 +15,7 @@ frame here), and everything that has to look at text stays simple.
 """
 
 from enum import Enum
+from typing import final
 
 import msgspec
 
@@ -50,12 +51,14 @@ class Start(msgspec.Struct, frozen=True, gc=False):
     model: str  # the upstream's name for it
 
 
+@final
 class TextDelta(msgspec.Struct, frozen=True, gc=False):
     """Some visible text."""
 
     text: str
 
 
+@final
 class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
     """Some reasoning."""
 
@@ -85,6 +88,7 @@ class ToolStart(msgspec.Struct, frozen=True, gc=False):
     name: str
 
 
+@final
 class ToolArguments(msgspec.Struct, frozen=True, gc=False):
     """A fragment of the JSON text of the call's arguments."""
 

@@ -132,8 +132,8 @@ class Fold:
                 self._finish = event
             case End():
                 self._complete = True
-            case Failed(fault=fault):
-                self._fault = fault
+            case _:
+                self._fault = event.fault
 
     def _into(self, kind: Kind, text: str) -> None:
         if self._kind is not kind or self._signature:

@@ -75,6 +75,21 @@ _DELTAS: Final = {
 }
 
 
+_NotText = (
+    Start
+    | ReasoningStart
+    | Signature
+    | RedactedReasoning
+    | ToolStart
+    | ToolEnd
+    | UsageSeen
+    | Finish
+    | End
+    | Failed
+    | Ping
+)
+
+
 class AnthropicWriter:
     """
     One stream. `request_id` names it in an error. `input_tokens_estimate` is what message_start says of the prompt,
@@ -130,7 +145,7 @@ class AnthropicWriter:
         """Return a keep-alive; before message_start only a comment is legal."""
         return _PING if self.started else _COMMENT
 
-    def _other(self, event: Event, out: list[bytes]) -> None:
+    def _other(self, event: _NotText, out: list[bytes]) -> None:
         match event:
             case Start():
                 self._start(event, out)
@@ -149,7 +164,7 @@ class AnthropicWriter:
             case _:
                 self._beside(event, out)
 
-    def _beside(self, event: Event, out: list[bytes]) -> None:
+    def _beside(self, event: UsageSeen | Finish | End | Failed | Ping, out: list[bytes]) -> None:
         """Take an event that is not content."""
         match event:
             case UsageSeen(usage=usage):
@@ -162,10 +177,8 @@ class AnthropicWriter:
                 self._close(out)
                 self.finished = True
                 out.append(error_event(WireFormat.ANTHROPIC, fault, self._request_id))
-            case Ping():
-                out.append(self.ping())
             case _:
-                pass
+                out.append(self.ping())
 
     def _start(self, event: Start, out: list[bytes]) -> None:
         self.started = True
@@ -248,7 +261,7 @@ def _block(block: Block) -> dict[str, Any]:
             return {"type": "thinking", "thinking": block.text, "signature": block.signature}
         case Kind.REDACTED:
             return {"type": "redacted_thinking", "data": block.text}
-        case Kind.TOOL:
+        case _:
             return {
                 "type": "tool_use",
                 "id": block.id,

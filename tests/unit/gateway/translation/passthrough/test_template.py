@@ -52,11 +52,14 @@ def test_two_faults_do_not_cancel_each_other() -> None:
     assert template().run(HEAD + b"a\\" + TAIL + HEAD + b'b"' + TAIL + HEAD + b"c" + TAIL) is None
 
 
-def test_escaped_backslashes_are_left_to_the_frame_by_frame_reading() -> None:
-    frame = HEAD + b"C:\\\\" + TAIL
+def test_escaped_backslashes_are_told_from_escaped_quotes() -> None:
+    good = HEAD + b'C:\\\\ and \\\\\\" and \\\\' + TAIL
+    bad = HEAD + b'C:\\\\" and \\"' + TAIL
 
-    assert template().run(frame * 4) is None
-    assert template().one(frame) == frame
+    assert template().run(good * 4) == good * 4
+    assert template().one(good) == good
+    assert template().run(good + bad + good + good) is None
+    assert template().run(good + HEAD + b"\\\\\\" + TAIL + good + good) is None
 
 
 def test_a_single_frame_is_read_exactly() -> None:

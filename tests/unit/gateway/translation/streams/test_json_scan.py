@@ -38,7 +38,16 @@ def test_the_cut_does_not_matter(value: dict[str, Any], at: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "complete"),
-    [("", False), ('"a"', True), ('"a', False), ('"a\\"', False), ("[{}]", True), ("12", False), ("{}garbage", True)],
+    [
+        ("", False),
+        ('"a"', True),
+        ('"a', False),
+        ('"a\\"', False),
+        ("[{}]", True),
+        ("12", False),
+        ("{}garbage", True),
+        ("\\{}", True),
+    ],
 )
 def test_other_values(text: str, *, complete: bool) -> None:
     scan = JsonScan()

@@ -85,7 +85,16 @@ def test_a_stream_to_the_byte() -> None:
 
 
 def test_b64_one_block_at_a_time_with_no_gap() -> None:
-    seen = written(ReasoningDelta("r"), TextDelta("t"), *TOOL, ToolStart("u", "g"), ToolEnd(), *end(StopReason.TOOLS))
+    seen = written(
+        ReasoningDelta("r"),
+        ReasoningDelta("s"),
+        TextDelta("t"),
+        TextDelta("u"),
+        *TOOL,
+        ToolStart("u", "g"),
+        ToolEnd(),
+        *end(StopReason.TOOLS),
+    )
 
     assert [block["type"] for block in seen.blocks] == ["thinking", "text", "tool_use", "tool_use"]
     assert seen.tools == [Tool("t", "f", '{"x":1}'), Tool("u", "g", "")]
