@@ -23,7 +23,7 @@ from services.gateway.catalogue import Catalogue
 from services.gateway.cors import Cors
 from services.gateway.delivery import DeliverySettings
 from services.gateway.dialect import Dialect
-from services.gateway.entry import Entry
+from services.gateway.entry import Entry, HotRoute
 from services.gateway.errors import GatewayError
 from services.gateway.exchange import Exchange, ExchangeSettings
 from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
@@ -100,20 +100,7 @@ def create_gateway(
     transport = transport or _transport(settings)
     leases = leases or ConfiguredLeases(rules.upstream_key(settings))
     exchange = Exchange(_exchange_settings(settings, catalogue), transport, leases, slots, keeper)
-    observers = _Observers(request_log, metrics)
-    hot: dict[str, Any] = {
-        path: CompletionEndpoint(
-            client_format,
-            exchange,
-            observers,
-            tasks,
-            body_limit=limits.body,
-            default_model=settings.default_model,
-            clock=clock.monotonic,
-        )
-        for path, client_format in PATHS.items()
-    }
-    hot[COUNT_TOKENS] = CountTokensEndpoint(tasks, body_limit=limits.body)
+    hot = _hot_routes(settings, exchange, _Observers(request_log, metrics), tasks, clock)
     health = Health()
     entry = Entry(
         hot,
@@ -134,6 +121,27 @@ def create_gateway(
         tasks=tasks,
         slots=slots,
     )
+
+
+def _hot_routes(
+    settings: GatewaySettings, exchange: Exchange, observer: Observer, tasks: Tasks, clock: Clock
+) -> dict[str, HotRoute]:
+    """Return the data path by exact path."""
+    limit = settings.limits.body
+    hot: dict[str, HotRoute] = {
+        path: CompletionEndpoint(
+            client_format,
+            exchange,
+            observer,
+            tasks,
+            body_limit=limit,
+            default_model=settings.default_model,
+            clock=clock.monotonic,
+        )
+        for path, client_format in PATHS.items()
+    }
+    hot[COUNT_TOKENS] = CountTokensEndpoint(tasks, body_limit=limit)
+    return hot
 
 
 def _transport(settings: GatewaySettings) -> UpstreamTransport:
