@@ -22,6 +22,12 @@ class CallIndex:
 
     def call_of(self, fragment: ToolCall, position: int, name: str, *, alone: bool) -> Call:
         """Return the call, a new one if need be, with the fragment's id and name noted."""
+        if fragment.index is not None and not fragment.id and not name:
+            # Nearly every fragment: more arguments for a call that is known by its number.
+            call = self._by_index.get(fragment.index)
+            if call is not None:
+                self._last = call
+                return call
         call = self._find(fragment, position, alone=alone)
         if call is None or _is_another(call, fragment, name):
             call = self._open(fragment, name)

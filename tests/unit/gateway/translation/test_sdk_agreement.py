@@ -18,7 +18,7 @@ from services.gateway.translation.streams.read_openai import OpenAIReader
 from services.gateway.translation.streams.write_anthropic import AnthropicWriter
 from services.gateway.translation.streams.write_openai import OpenAIWriter
 from services.gateway.translation.vocabulary import from_openai, settled, to_openai
-from tests.support.generated_streams import anthropic_streams, cut, openai_streams, spelt, spoilt
+from tests.support.generated_streams import anthropic_streams, cut, openai_streams, spelt
 from tests.support.sdk_clients import Clients, Reading
 from tests.support.stream_validators import check_anthropic_stream, check_openai_stream
 
@@ -86,33 +86,3 @@ def test_b155_an_anthropic_upstream_reads_the_same_through_the_openai_sdk(data: 
     assert native == CLIENTS.openai(result)
     assert result == converted(to_openai_client(), data.draw(cut(stream)))
     assert result == converted(to_openai_client(), one_by_one(stream))
-
-
-def spoilt_streams(examples: int) -> None:
-    @settings(max_examples=examples, deadline=None)
-    @given(st.data())
-    def run(data: st.DataObject) -> None:
-        frames = data.draw(st.one_of(openai_streams(), anthropic_streams()))
-        stream = data.draw(spoilt(frames))
-        reads = data.draw(cut(stream))
-        for_anthropic = converted(to_anthropic(), reads)
-        for_openai = converted(to_openai_client(), reads)
-
-        check_anthropic_stream(for_anthropic)
-        check_openai_stream(for_openai, include_usage=True)
-        assert for_anthropic == converted(to_anthropic(), [stream])
-        assert for_openai == converted(to_openai_client(), [stream])
-
-    run()
-
-
-@pytest.mark.promise("P-48")
-def test_a_spoilt_stream_ends_well_or_with_one_error() -> None:
-    spoilt_streams(300)
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(1800)
-@pytest.mark.promise("P-48")
-def test_5000_spoilt_streams_end_well_or_with_one_error() -> None:
-    spoilt_streams(5000)

@@ -85,6 +85,9 @@ def read(*chunks: list[Fragment]) -> list[tuple[str, str, str]]:
             id="neither and alone: the last, or a new one after a whole one",
         ),
         pytest.param(
+            [[(0, None, None, "{")], [(0, None, "f", "}")]], [("new_1", "f", "{}")], id="name after arguments"
+        ),
+        pytest.param(
             [[(None, None, None, "{")], [(None, None, "f", "}")]], [("new_1", "f", "{}")], id="neither, name late"
         ),
     ],
