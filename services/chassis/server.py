@@ -45,6 +45,7 @@ class Server:
         health: Health | None = None,
         on_drain: Callable[[], None] | None = None,
         on_deadline: Callable[[], None] | None = None,
+        shutdown_seconds: float = _SHUTDOWN,
     ) -> None:
         # Admin first: probes are answered while the rest still starts.
         self._order = sorted((Site(each) for each in listeners), key=lambda site: not site.listener.admin)
@@ -53,6 +54,7 @@ class Server:
         self._drain_seconds = drain_seconds
         self._on_drain = on_drain
         self._on_deadline = on_deadline
+        self._shutdown_seconds = shutdown_seconds
         self._hurry = asyncio.Event()
 
     @property
@@ -131,14 +133,14 @@ class Server:
 
     async def _close_all(self) -> None:
         for site in self._public:
-            await site.close(_SHUTDOWN)
+            await site.close(self._shutdown_seconds)
         self.health.stop()
         for site in self._order:
             if site.listener.admin:
                 site.stop_accepting()
                 if not await site.quiet(_ADMIN_QUIET):
                     await site.cut()
-                await site.close(_SHUTDOWN)
+                await site.close(self._shutdown_seconds)
 
 
 async def serve(
