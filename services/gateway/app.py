@@ -263,8 +263,7 @@ def _rescue(request: _AnyRequest, error: Exception) -> Response[bytes]:
         _fault(request, error) if isinstance(error, HTTPException) else fault_of_exception(error, inbound.request_id)
     )
     status, headers, body = error_body(dialect, fault, inbound.request_id)
-    allow = (error.headers or {}).get("Allow") if isinstance(error, HTTPException) else None
-    extra = {} if allow is None else {"allow": allow}
+    extra = {"allow": "GET, HEAD, OPTIONS"} if status == 405 else {}  # all that the framework serves is read only
     return Response(
         body,
         status_code=status,

@@ -44,6 +44,7 @@ class Peek(msgspec.Struct, frozen=True, gc=False):
     model: str
     stream: bool
     include_usage: bool
+    named: bool = True  # the body names the model itself
 
 
 def peek(body: bytes, default_model: str | None) -> Peek:
@@ -61,4 +62,5 @@ def peek(body: bytes, default_model: str | None) -> Peek:
     if not model:
         raise BadRequest(bad_request("model: Field required", "model"))
     options = seen.stream_options
-    return Peek(model, bool(seen.stream), options is not None and bool(options.include_usage))
+    include_usage = options is not None and bool(options.include_usage)
+    return Peek(model, bool(seen.stream), include_usage, bool(seen.model))

@@ -61,6 +61,8 @@ class Entry:
         route = self.hot.get(inbound.path)
         if route is None:
             scope.setdefault("state", {})["inbound"] = inbound
+            if inbound.method == "HEAD":  # as GET; the server leaves the body out
+                scope = {**scope, "method": "GET"}
             await self._framework(scope, receive, _stamped(send, inbound))
         elif inbound.method != "POST":
             fault = method_not_allowed(inbound.method, inbound.path, ("POST",))
@@ -81,7 +83,7 @@ class Entry:
 
     def _empty(self, inbound: Inbound, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         client = Downstream(inbound.receive, inbound.send, self._tasks)
-        client.start(status, list(headers))
+        client.start(status, [*_ids(inbound), *headers])
         client.finish()
 
     def _refuse(self, inbound: Inbound, error: Exception) -> None:
@@ -93,10 +95,14 @@ class Entry:
         write_error(client, dialect, fault, inbound.request_id, (*inbound.cors, *extra))
 
 
+def _ids(inbound: Inbound) -> tuple[tuple[bytes, bytes], ...]:
+    request_id = inbound.request_id.encode()
+    return (b"x-request-id", request_id), (b"request-id", request_id)
+
+
 def _stamped(send: Send, inbound: Inbound) -> Send:
     """Add the request's ids and CORS headers to what the framework answers."""
-    request_id = inbound.request_id.encode()
-    stamp = [(b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors]
+    stamp = [*_ids(inbound), *inbound.cors]
 
     async def stamped(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -9,6 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -18,7 +19,7 @@ from services.gateway.delivery import BatchDelivery, Delivery, DeliverySettings,
 from services.gateway.dialect import Dialect
 from services.gateway.downstream import Downstream
 from services.gateway.errors import GatewayError, UpstreamRefused, UpstreamUnreachable
-from services.gateway.heads import request_headers_for
+from services.gateway.heads import header, request_headers_for
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation, Want, prepare
@@ -39,6 +40,9 @@ from services.gateway.upstream.transport import (
     UpstreamRequest,
     UpstreamTransport,
 )
+from services.gateway.wire.content_coding import CodingError, decoded
+
+_ERROR_LIMIT: Final = 1024 * 1024  # bytes of an error, decoded; a real one is some hundred
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +156,7 @@ class Exchange:
             if 200 <= answer.status < 300:
                 fault = await delivery.deliver(answer)
             else:
-                fault = read_fault(answer.status, await collect(answer))
+                fault = _refusal(answer, await collect(answer), observation)
         except TransportError as error:
             safe = error.nothing_sent and not isinstance(error, (PoolTimeout, CertificateInvalid))
             return fault_of(error), NOT_SENT if safe else NEVER, UpstreamUnreachable
@@ -177,6 +181,18 @@ class Exchange:
             timeouts=settings.stream_timeouts if call.stream else settings.batch_timeouts,
             limits=settings.stream_limits if call.stream else settings.batch_limits,
         )
+
+
+def _refusal(answer: UpstreamAnswer, body: bytes, observation: Observation) -> Fault:
+    """Read an answer that is no success; it may be compressed, because the client's accept-encoding travels."""
+    coding = header(answer.headers, b"content-encoding")
+    if coding is not None:
+        try:
+            body = decoded(body, coding.decode("latin-1"), _ERROR_LIMIT)
+        except CodingError:
+            body = b""  # the status alone then says what it is
+    start_plan = observation.plan == Plan.START.value
+    return read_fault(answer.status, body, now=time.time(), headers=answer.headers, start_plan=start_plan)
 
 
 def _note(

@@ -1,5 +1,8 @@
 """Runs the gateway as a process of its own: a public listener, an admin listener, and what happens at the end."""
 
+import os
+from typing import Final
+
 from services.chassis.health import Health
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.logs import set_up
@@ -10,6 +13,7 @@ from services.chassis.site import Listener
 from services.gateway import settings_rules as rules
 from services.gateway.admin import create_admin
 from services.gateway.app import Gateway, create_gateway
+from services.gateway.identity import uuid4_of
 from services.gateway.rescue import dialect_of_path
 from services.gateway.routes.completion import PATHS
 from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
@@ -17,13 +21,15 @@ from services.gateway.settings import GatewaySettings, LimitSettings
 from services.gateway.translation.errors import error_body
 from services.gateway.translation.own_faults import bad_request, draining
 
+_CODES: Final = {413: "request_too_large", 415: "unsupported_content_encoding", 431: "headers_too_large"}
+
 
 def write_guard_error(raw_path: bytes, status: int, message: str) -> tuple[Headers, bytes]:
-    """Write what the server's guard refuses in the dialect of the path."""
+    """Write what the server's guard refuses in the dialect of the path, with an id like every other answer's."""
     dialect = dialect_of_path(raw_path.decode("latin-1"))
-    shown, headers, body = error_body(dialect, bad_request(message, status=status), "")
-    del shown  # the guard has sent the status
-    return [pair for pair in headers if pair[0] == b"content-type"], body
+    fault = bad_request(message, code=_CODES.get(status), status=status)
+    _, headers, body = error_body(dialect, fault, uuid4_of(os.urandom(16).hex()).decode())
+    return headers, body
 
 
 def guard_limits(limits: LimitSettings) -> GuardLimits:

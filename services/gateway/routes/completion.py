@@ -14,6 +14,7 @@ from services.gateway.downstream import ClientGone, Downstream
 from services.gateway.exchange import Exchange
 from services.gateway.identity import allowed_beta, client_session
 from services.gateway.inbound import Inbound
+from services.gateway.mutations import Mutation, mutate
 from services.gateway.observation import Observation, Observer
 from services.gateway.rescue import fault_of_exception, write_error
 from services.gateway.wire.formats import WireFormat
@@ -73,6 +74,8 @@ class CompletionEndpoint:
     async def _serve(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
         body = await client.read_body(self._body_limit)
         seen = peek(body, self._default_model)
+        if not seen.named:
+            body = mutate(body, self._format, Mutation(model=seen.model))
         headers = inbound.headers
         request_id = inbound.request_id.encode()
         call = ClientCall(
@@ -100,7 +103,9 @@ class CompletionEndpoint:
             observation.status = fault.status
             client.abort()
             return
-        observation.status = write_error(client, self._format, fault, inbound.request_id, inbound.cors)
+        theirs = observation.upstream_request_id
+        extra = () if theirs is None else ((b"x-upstream-request-id", theirs.encode("latin-1")),)
+        observation.status = write_error(client, self._format, fault, inbound.request_id, (*inbound.cors, *extra))
 
 
 def _cancel(task: asyncio.Task[None]) -> None:
