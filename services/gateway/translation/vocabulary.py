@@ -6,7 +6,7 @@ A value that is in no table here is unknown: a reader then decides by what else 
 
 from typing import Final
 
-from services.gateway.translation.streams.events import StopReason
+from services.gateway.translation.streams.events import Finish, StopReason
 
 _OPENAI: Final = {
     "stop": StopReason.END,
@@ -91,3 +91,13 @@ def settled(reason: StopReason, *, tools: bool) -> StopReason:
     if not tools and reason is StopReason.TOOLS:
         return StopReason.END
     return reason
+
+
+def stopped(reason: StopReason, *, tools: bool, stop_sequence: str | None = None, refusal: str | None = None) -> Finish:
+    """Return the end of an answer, with the reason settled and only what belongs to that reason."""
+    reason = settled(reason, tools=tools)
+    return Finish(
+        reason,
+        stop_sequence if reason is StopReason.STOP_SEQUENCE else None,
+        refusal if reason is StopReason.REFUSAL else None,
+    )

@@ -15,7 +15,6 @@ from services.gateway.translation.streams.events import (
     End,
     Event,
     Failed,
-    Finish,
     Ping,
     ReasoningDelta,
     ReasoningStart,
@@ -32,7 +31,7 @@ from services.gateway.translation.streams.faults import UNNAMED_TOOL
 from services.gateway.translation.streams.stop_scan import StopScan
 from services.gateway.translation.streams.think_tags import ThinkTags
 from services.gateway.translation.streams.tool_buffer import Call, ToolBuffer
-from services.gateway.translation.vocabulary import settled
+from services.gateway.translation.vocabulary import stopped
 
 
 class Flow(Enum):
@@ -157,8 +156,8 @@ class Assembly:
         if self.tools.unnamed and not self.tools.emitted and not self._content:
             self.fail(UNNAMED_TOOL)
             return
-        self._out.append(Finish(settled(reason, tools=self.tools.emitted > 0), stop_sequence, refusal))
-        self._out.append(End())
+        tools = self.tools.emitted > 0
+        self._out += (stopped(reason, tools=tools, stop_sequence=stop_sequence, refusal=refusal), End())
         self.ended = True
 
     def fail(self, fault: Fault) -> None:

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from services.gateway.translation.streams.events import (
     End,
     Event,
-    Finish,
     Ping,
     StopReason,
     TextDelta,
+    ToolEnd,
     UsageSeen,
 )
+from services.gateway.translation.vocabulary import stopped
 
 
 class _Matcher:
@@ -46,12 +47,13 @@ class _Matcher:
 class StopScan:
     """A filter of one answer's events."""
 
-    __slots__ = ("_firsts", "_held", "_matchers")
+    __slots__ = ("_firsts", "_held", "_matchers", "_tools")
 
     def __init__(self, sequences: Iterable[str]) -> None:
         self._matchers = [_Matcher(sequence) for sequence in sequences if sequence]
         self._firsts = {matcher.sequence[0] for matcher in self._matchers}
         self._held = ""
+        self._tools = False  # a call has gone out
 
     def passed(self, events: Iterable[Event]) -> list[Event]:
         """Return what may go on; ends with `End` if a sequence was found."""
@@ -59,12 +61,13 @@ class StopScan:
         for event in events:
             if isinstance(event, TextDelta):
                 if found := self._scan(event.text, out):
-                    return [*out, Finish(StopReason.STOP_SEQUENCE, found), End()]
+                    return [*out, stopped(StopReason.STOP_SEQUENCE, tools=self._tools, stop_sequence=found), End()]
             elif isinstance(event, UsageSeen | Ping):
                 out.append(event)
             else:
                 self._release(out, len(self._held))
                 out.append(event)
+                self._tools = self._tools or isinstance(event, ToolEnd)
         return out
 
     def _scan(self, text: str, out: list[Event]) -> str:

@@ -1,7 +1,7 @@
 import pytest
 
 from services.gateway.translation import vocabulary
-from services.gateway.translation.streams.events import StopReason
+from services.gateway.translation.streams.events import Finish, StopReason
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,13 @@ def test_unknown_words_are_unknown_and_failures_are_no_reasons() -> None:
 def test_the_content_settles_the_reason(said: StopReason, with_tools: StopReason, without: StopReason) -> None:
     assert vocabulary.settled(said, tools=True) is with_tools
     assert vocabulary.settled(said, tools=False) is without
+
+
+def test_an_end_says_only_what_belongs_to_its_reason() -> None:
+    def stopped(reason: StopReason, *, tools: bool = False) -> Finish:
+        return vocabulary.stopped(reason, tools=tools, stop_sequence="s", refusal="r")
+
+    assert stopped(StopReason.STOP_SEQUENCE) == Finish(StopReason.STOP_SEQUENCE, "s")
+    assert stopped(StopReason.STOP_SEQUENCE, tools=True) == Finish(StopReason.TOOLS)
+    assert stopped(StopReason.REFUSAL) == Finish(StopReason.REFUSAL, None, "r")
+    assert stopped(StopReason.END) == Finish(StopReason.END)

@@ -114,7 +114,7 @@ def test_the_reason_is_what_the_content_bears_out(text: str) -> None:
         made.text(text)
     made.finish(StopReason.TOOLS, stop_sequence="x")
 
-    assert made.take()[-2:] == ended(StopReason.END, "x")
+    assert made.take()[-2:] == ended(StopReason.END)
     assert made.ended
 
 

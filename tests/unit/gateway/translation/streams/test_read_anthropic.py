@@ -276,7 +276,7 @@ def test_the_name_of_an_event_counts_where_the_type_is_missing() -> None:
 def test_reasons(said: str | None, reason: StopReason) -> None:
     assert read(text_block(0, "a"), message_end(said, sequence="END")) == [
         TextDelta("a"),
-        *ended(reason, stop_sequence="END" if said else None),
+        *ended(reason, stop_sequence="END" if said == "stop_sequence" else None),
     ]
 
 

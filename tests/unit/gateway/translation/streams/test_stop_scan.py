@@ -11,6 +11,7 @@ from services.gateway.translation.streams.events import (
     ReasoningDelta,
     StopReason,
     TextDelta,
+    ToolEnd,
     ToolStart,
     Usage,
     UsageSeen,
@@ -72,6 +73,12 @@ def test_b8_a_failure_does_not_lose_what_was_held() -> None:
 def test_b8_a_beginning_inside_a_beginning_is_found() -> None:
     assert scanned(["aab"], "a", "a", "a", "b") == [TextDelta("a"), *stopped("aab")]
     assert scanned(["abab!"], "ababab!") == [TextDelta("ab"), *stopped("abab!")]
+
+
+def test_b8_an_answer_with_a_call_still_stops_for_the_call() -> None:
+    call: list[Event] = [ToolStart("1", "f"), ToolEnd()]
+
+    assert StopScan(["STOP"]).passed([*call, TextDelta("STOP")]) == [*call, Finish(StopReason.TOOLS), End()]
 
 
 def test_b8_the_match_that_is_complete_first_wins_and_of_two_the_longer() -> None:
