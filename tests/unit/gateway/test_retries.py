@@ -3,6 +3,7 @@
 import pytest
 
 from services.gateway.retries import NEVER, NOT_SENT, RetryBudget, Rule, delay, rule_for
+from services.gateway.translation.errors import read_fault
 from services.gateway.translation.fault import Action, Fault
 
 
@@ -31,6 +32,12 @@ def test_a_long_retry_after_is_the_clients_to_wait() -> None:
 
 def test_an_upstream_that_says_do_not_is_heeded() -> None:
     assert NEVER == rule_for(_fault(Action.RETRY, should_retry=False))
+
+
+@pytest.mark.promise("P-41")
+@pytest.mark.parametrize(("status", "times"), [(302, 0), (403, 0), (404, 0), (408, 1), (502, 2)])
+def test_a_page_from_something_in_between_is_not_asked_for_again(status: int, times: int) -> None:
+    assert times == rule_for(read_fault(status, b"<html>Checking your browser")).times
 
 
 def test_the_delay_grows_and_is_capped_and_jittered() -> None:
