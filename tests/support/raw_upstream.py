@@ -1,6 +1,7 @@
 """A raw socket server on loopback whose every byte and silence a test decides; no HTTP library in it."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import struct
@@ -84,7 +85,8 @@ class Peer:
 
     def abandon(self) -> None:
         """Drop the socket whatever its state."""
-        self.writer.transport.abort()
+        with contextlib.suppress(AttributeError):  # asyncio's transports do not take an abort after their end
+            self.writer.transport.abort()
 
     async def gone(self, seconds: float = 5.0) -> float:
         """Wait for the client to hang up, reading whatever it sends; return the time.monotonic() of it."""

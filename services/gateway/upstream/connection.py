@@ -95,6 +95,7 @@ class Connection(asyncio.Protocol):
         "_keeper",
         "_last_piece",
         "_limits",
+        "_lost",
         "_parser",
         "_pieces",
         "_rest",
@@ -110,7 +111,8 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(self, keeper: Keeper, clock: Callable[[], float]) -> None:
-        self.dead = False
+        self.dead = False  # dropped, or lost
+        self._lost = False  # the event loop is done with the socket
         self.stirred = clock()  # loop time of the last read
         self._keeper = keeper
         self._clock = clock
@@ -182,7 +184,8 @@ class Connection(asyncio.Protocol):
         self._answer = None
         self._rest = None
         self.dead = True
-        self._transport.abort()
+        if not self._lost:  # asyncio's transports do not take an abort after their end
+            self._transport.abort()
 
     def pause_reading(self) -> None:
         if not self._transport.is_closing():
@@ -267,7 +270,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.dead = True
+        self.dead = self._lost = True
         self._keeper.forget(self)
         if self._answer is None:
             self._keeper.discard(self)

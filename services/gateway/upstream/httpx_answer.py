@@ -138,16 +138,18 @@ class HttpxAnswer:
         async with aclosing(body):
             limit.reschedule(min(self._deadline, loop.time() + idle))
             async for data in body:
+                await self._while_paused(limit)
                 left -= len(data)
                 if left < 0:
                     raise AnswerTooLarge(f"the body of the upstream's answer exceeds {self._request.limits.body} bytes")
-                if self._receiver is None:
-                    return
-                if (failure := told(self._receiver.on_data, data)) is not None:
+                if self._receiver is not None and (failure := told(self._receiver.on_data, data)) is not None:
                     raise failure
                 if self._receiver is None:  # closed by the call
                     return
-                if not self._running.is_set():
-                    limit.reschedule(self._deadline)
-                    await self._running.wait()
+                await self._while_paused(limit)
                 limit.reschedule(min(self._deadline, loop.time() + idle))
+
+    async def _while_paused(self, limit: asyncio.Timeout) -> None:
+        if not self._running.is_set():
+            limit.reschedule(self._deadline)
+            await self._running.wait()

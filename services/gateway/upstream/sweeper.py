@@ -6,13 +6,29 @@ connections to age, and not at all otherwise. A timeout is therefore late by at 
 the write and first-byte timeouts of a request whose bytes were still buffered at one tick.
 """
 
-import asyncio
 from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 BRISK: Final = 0.25
 LAZY: Final = 5.0
+
+
+class Timer(Protocol):
+    """What an event loop gives for a timer."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+
+
+class Timers(Protocol):
+    """The part of an event loop that is needed here."""
+
+    def time(self) -> float:
+        """Return the loop's monotonic time, seconds."""
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Timer:
+        """Call once after `delay` seconds."""
 
 
 class Work(Enum):
@@ -28,11 +44,11 @@ class Sweeper:
 
     __slots__ = ("_handle", "_loop", "_pace", "_sweep")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sweep: Callable[[float], Work]) -> None:
+    def __init__(self, loop: Timers, sweep: Callable[[float], Work]) -> None:
         self._loop = loop
         self._sweep = sweep
         self._pace = Work.NONE
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: Timer | None = None
 
     def hurry(self) -> None:
         """See to it that the next sweep is near; called for every request, so nearly free."""

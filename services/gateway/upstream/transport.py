@@ -36,9 +36,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
     pool: float = 2.0  # for a free connection slot
     connect: float = 5.0  # DNS, TCP and TLS together
-    write: float = 30.0  # for the request's bytes to be taken by the network
-    first_byte: float = 300.0  # from the request's last byte to the answer's headers
-    idle: float = 300.0  # between two bytes of the body
+    write: float = 30.0  # without the network taking any of the request's bytes
+    first_byte: float = 300.0  # from the request's last byte to the end of the answer's head; 1xx do not count
+    idle: float = 300.0  # between two bytes of the body; stands still while paused
     total: float = 1800.0  # from `send` to the last byte
 
 
@@ -63,7 +63,11 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BodyReceiver(Protocol):
-    """Takes a body as it arrives. All calls are synchronous and must not block."""
+    """
+    Takes a body as it arrives. All calls are synchronous and must not block.
+
+    One that raises loses its connection and hears `on_failure`. Calling the answer's methods from inside is fine.
+    """
 
     def on_data(self, data: bytes) -> None:
         """Take the next bytes of the body, with transfer coding removed and content coding untouched."""
@@ -90,7 +94,11 @@ class UpstreamAnswer(Protocol):
         """Start delivering the body; called at most once."""
 
     def pause(self) -> None:
-        """Stop reading from the network, so that a slow client holds the upstream back. Idempotent."""
+        """
+        Stop reading from the network, so that a slow client holds the upstream back. Idempotent.
+
+        No `on_data` follows until `resume`, but for what a later `consume` finds already read; the end may follow.
+        """
 
     def resume(self) -> None:
         """Undo `pause`. Idempotent."""

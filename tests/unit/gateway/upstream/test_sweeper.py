@@ -1,40 +1,41 @@
-import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from services.gateway.upstream.sweeper import BRISK, LAZY, Sweeper, Work
 
 
-class ManualLoop(asyncio.AbstractEventLoop):
-    """A loop whose timers a test fires by hand."""
+class ManualTimer:
+    def __init__(self, loop: "ManualLoop", delay: float, callback: Callable[[], object]) -> None:
+        self.delay = delay
+        self.callback = callback
+        self._loop = loop
+
+    def cancel(self) -> None:
+        self._loop.timers = [timer for timer in self._loop.timers if timer is not self]
+
+
+class ManualLoop:
+    """Timers that a test fires by hand."""
 
     def __init__(self) -> None:
-        self.timers: list[tuple[float, asyncio.TimerHandle]] = []
+        self.timers: list[ManualTimer] = []
 
     def time(self) -> float:
         return 42.0
 
-    def get_debug(self) -> bool:
-        return False
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        self.timers = [timer for timer in self.timers if timer[1] is not handle]
-
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, **_: Any) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(delay, callback, args, self)
-        self.timers.append((delay, handle))
-        return handle
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> ManualTimer:
+        self.timers.append(ManualTimer(self, delay, callback))
+        return self.timers[-1]
 
     def fire(self) -> float:
         """Run the only timer there is; return its delay."""
-        [(delay, handle)] = self.timers
+        [timer] = self.timers
         self.timers = []
-        handle._run()
-        return delay
+        timer.callback()
+        return timer.delay
 
     @property
     def delays(self) -> list[float]:
-        return [delay for delay, _ in self.timers]
+        return [timer.delay for timer in self.timers]
 
 
 def test_runs_briskly_with_requests_lazily_with_idle_connections_and_not_at_all_without() -> None:
