@@ -88,8 +88,8 @@ def test_every_pure_file_has_a_test_of_its_own(name: str) -> None:
 def test_no_file_names_a_machine_or_a_registry() -> None:
     """The words are put together here, so that this file does not hold them."""
     words = [
-        "/".join(("", "root", "")),
-        "/".join(("", "work", "main")),
+        "/root" + "/",
+        "/work" + "/main",
         "pypi" + ".org",
         "files." + "pythonhosted",
         "registry." + "npmjs",

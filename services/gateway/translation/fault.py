@@ -8,7 +8,7 @@ import msgspec
 class Action(Enum):
     """What the exchange does about an upstream fault, upstream.md section 7."""
 
-    PASS = "pass"  # the client's own doing: show it, do not retry
+    PASS = "pass"  # noqa: S105  # no password: the client's own doing: show it, do not retry
     RETRY = "retry"  # server or network trouble: back off and retry before the first byte
     RENEW_CREDENTIAL = "renew_credential"  # re-resolve once, retry once, then the next own credential
     DISABLE_CREDENTIAL = "disable_credential"  # until a person acts

@@ -26,7 +26,7 @@ def test_model_and_mode_are_read_and_the_rest_is_left_alone(body: bytes, expecte
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_a_call_that_names_no_model_gets_the_default_one(body: bytes) -> None:
-    assert "glm-5.1" == peek(body, "glm-5.1").model
+    assert Peek("glm-5.1", stream=False, include_usage=False, named=False) == peek(body, "glm-5.1")
 
 
 @pytest.mark.parametrize(

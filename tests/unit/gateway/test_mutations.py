@@ -161,7 +161,9 @@ def test_untouched_members_keep_their_bytes_and_order() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b'{"messages":{}}', b'{"messages":[1]}', b'{"messages":[{"content":1}]}'])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"{", b'{"messages":{}}', b'{"messages":[1]}', b'{"messages":[{"content":1}]}']
+)
 def test_what_is_not_of_the_formats_shape_is_a_decode_error(body: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))

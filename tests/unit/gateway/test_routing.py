@@ -2,7 +2,15 @@
 
 import pytest
 
-from services.gateway.routing import InvalidBase, Plan, UpstreamFormat, UpstreamRoute, address, select_route, upstream_format
+from services.gateway.routing import (
+    InvalidBase,
+    Plan,
+    UpstreamFormat,
+    UpstreamRoute,
+    address,
+    select_route,
+    upstream_format,
+)
 from services.gateway.upstream.transport import Origin
 from services.gateway.wire.formats import WireFormat
 
@@ -22,7 +30,9 @@ def test_a_base_and_a_suffix_make_an_address(base: str, origin: Origin, path: by
     assert (origin, path) == address(base, "/v1/messages")
 
 
-@pytest.mark.parametrize("base", ["", "api.z.ai", "ftp://x/", "https://", "https://u@h/", "https://h/?q=1", "https://h/#f"])
+@pytest.mark.parametrize(
+    "base", ["", "api.z.ai", "ftp://x/", "https://", "https://u@h/", "https://h/?q=1", "https://h/#f"]
+)
 def test_a_base_that_is_no_plain_url_is_refused(base: str) -> None:
     with pytest.raises(InvalidBase):
         address(base, "/v1/messages")
