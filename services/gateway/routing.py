@@ -48,6 +48,8 @@ Routes = Mapping[WireFormat, UpstreamRoute]  # by the upstream's format
 
 SUFFIX: Final = {WireFormat.ANTHROPIC: "/v1/messages", WireFormat.OPENAI: "/chat/completions"}
 
+_FIXED: Final = {UpstreamFormat.ANTHROPIC: WireFormat.ANTHROPIC, UpstreamFormat.OPENAI: WireFormat.OPENAI}
+
 # The seed's table for the start plan: each dialect goes to the other's place on the coding plan.
 _AUTO: Final = {WireFormat.OPENAI: WireFormat.OPENAI, WireFormat.ANTHROPIC: WireFormat.OPENAI}
 
@@ -68,15 +70,9 @@ def address(base: str, suffix: str) -> tuple[Origin, bytes]:
 
 def upstream_format(setting: UpstreamFormat, client: WireFormat, working: WireFormat | None = None) -> WireFormat:
     """Return the format to speak upstream; `working` is what answered last on a route set to auto."""
-    match setting:
-        case UpstreamFormat.ANTHROPIC:
-            return WireFormat.ANTHROPIC
-        case UpstreamFormat.OPENAI:
-            return WireFormat.OPENAI
-        case UpstreamFormat.NATIVE:
-            return client
-        case UpstreamFormat.AUTO:
-            return working or _AUTO[client]
+    if setting is UpstreamFormat.AUTO:
+        return working or _AUTO[client]
+    return _FIXED.get(setting, client)
 
 
 def select_route(routes: Routes, setting: UpstreamFormat, client: WireFormat) -> UpstreamRoute:
