@@ -90,7 +90,7 @@ def create_gateway(
     limits = settings.limits
     catalogue = Catalogue(settings.models)
     tasks = Tasks()
-    keeper = Keeper()
+    keeper = Keeper(min(1.0, limits.hold_headers, limits.ping))
     slots = Slots(limits.streams, limits.queue, limits.queue_seconds)
     registry = CollectorRegistry()
     metrics = GatewayMetrics(
@@ -186,7 +186,11 @@ def _exchange_settings(settings: GatewaySettings, catalogue: Catalogue) -> Excha
         batch_limits=AnswerLimits(body=limits.answer_batch),
         retries=limits.retries,
         delivery=DeliverySettings(
-            event_limit=limits.event, hold=limits.hold_headers, ping=limits.ping, simulated=settings.simulated
+            event_limit=limits.event,
+            body_limit=limits.answer_batch,
+            hold=limits.hold_headers,
+            ping=limits.ping,
+            simulated=settings.simulated,
         ),
     )
 

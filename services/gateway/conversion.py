@@ -47,6 +47,10 @@ class Conversion(Protocol):
         """Whether the client's stream is complete, well or not; nothing is written after."""
 
     @property
+    def settled(self) -> bool:
+        """Whether `eof` would complete the stream now: only the upstream's last word is missing."""
+
+    @property
     def usage(self) -> Usage | None:
         """The tokens, as last heard."""
 

@@ -54,6 +54,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     """What every delivery of a process goes by; seconds and bytes."""
 
     event_limit: int
+    body_limit: int  # of an answer that came whole although a stream was asked for
     hold: float  # how long the head of a stream waits for its first event
     ping: float  # how long a stream may be silent before a keep-alive
     simulated: bool  # the upstream is the simulator: every answer says so
@@ -197,10 +198,12 @@ class StreamDelivery(_Delivery):
 
     async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
         """Relay the answer event by event to its end."""
-        conversion = self._conversion(answer)
+        streamed = (header(answer.headers, b"content-type") or b"").startswith(_EVENT_STREAM)
+        conversion = self._conversion(answer, streamed=streamed)
         if isinstance(conversion, Fault):
             return conversion
-        relay = StreamRelay(answer, conversion, self.stream, self._client, fault_of)
+        limit = None if streamed else self._settings.body_limit
+        relay = StreamRelay(answer, conversion, self.stream, self._client, fault_of, limit=limit)
         answer.consume(relay)
         try:
             fault = await relay.ended
@@ -212,14 +215,17 @@ class StreamDelivery(_Delivery):
             self.observation.code = fault.code
         return fault
 
-    def _conversion(self, answer: UpstreamAnswer) -> Conversion | Fault:
+    def _conversion(self, answer: UpstreamAnswer, *, streamed: bool) -> Conversion | Fault:
         coding = header(answer.headers, b"content-encoding") or _PLAIN
-        streamed = (header(answer.headers, b"content-type") or b"").startswith(_EVENT_STREAM)
+        self._coding = None
+        self.stream.coded = False
         if coding == _PLAIN:
             return stream_conversion(self._pair()) if streamed else body_conversion(self._pair())
-        # Event streams are asked for plain. One that comes compressed all the same can be passed on, not converted.
-        if streamed and self._call.format is self._route.format:
+        # Event streams are asked for plain. One that comes compressed all the same can be passed on, not converted,
+        # and that only while the client has not been told that it is plain.
+        if streamed and self._call.format is self._route.format and self.stream.held:
             self._coding = coding
+            self.stream.coded = True
             return MeteredCopy(StreamMeter(self._route.format, coding.decode("latin-1")))
         return CODING
 

@@ -40,6 +40,7 @@ class Downstream:
         "_catching_up",
         "_ending",
         "_on_drained",
+        "_on_gone",
         "_pending",
         "_receive",
         "_send",
@@ -60,6 +61,7 @@ class Downstream:
         self._ending = False
         self._catching_up: asyncio.Task[None] | None = None
         self._on_drained: Callable[[], None] | None = None
+        self._on_gone: Callable[[], None] | None = None
         self.started = False
         self.finished = False
         self.gone = False
@@ -96,16 +98,21 @@ class Downstream:
 
     def watch(self, on_gone: Callable[[], None]) -> None:
         """Call `on_gone` once when the client leaves before the answer is complete."""
+        self._on_gone = on_gone
+        self._listen()
 
-        def heard(message: Message) -> None:
-            if message["type"] == "http.disconnect":
-                if not self.finished:
-                    self.gone = True
-                    on_gone()
-            else:  # surplus data after the body: dropped, and listened on
-                self._watch = Watch(self._receive(), heard)
+    def _listen(self) -> None:
+        watch = Watch(self._receive(), self._heard)
+        if watch.waiting:  # else it has been heard already, and may have been followed by another
+            self._watch = watch
 
-        self._watch = Watch(self._receive(), heard)
+    def _heard(self, message: Message) -> None:
+        if message["type"] != "http.disconnect":  # surplus data after the body: dropped, and listened on
+            self._listen()
+        elif not self.finished:
+            self.gone = True
+            if self._on_gone is not None:
+                self._on_gone()
 
     def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of the answer."""
@@ -114,7 +121,7 @@ class Downstream:
 
     def write(self, data: bytes) -> bool:
         """Send a part of the body; False asks the caller to hold back until `on_drained`."""
-        if self.gone:
+        if self.gone or self.finished:
             return True
         if self._blocked:
             self._pending.append(data)
@@ -136,6 +143,15 @@ class Downstream:
         """Set what is called whenever a client that was slow has caught up."""
         self._on_drained = callback
 
+    async def flushed(self) -> None:
+        """
+        Wait until the server has taken everything that was written; returns at once for a client that keeps up.
+
+        An answer whose task ends before that is cut off by the server, so this comes last.
+        """
+        if self._catching_up is not None:
+            await asyncio.wait((self._catching_up,))
+
     def abort(self) -> None:
         """
         Break an answer off without its end, so that the client sees that it is not whole.
@@ -144,6 +160,8 @@ class Downstream:
         """
         self.finished = True
         self._pending.clear()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
 
     def stop_watching(self) -> None:
         """Release the watch on the client; the answer is complete or given up."""

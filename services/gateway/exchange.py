@@ -18,7 +18,7 @@ from services.gateway.call import ClientCall
 from services.gateway.delivery import BatchDelivery, Delivery, DeliverySettings, StreamDelivery
 from services.gateway.dialect import Dialect
 from services.gateway.downstream import Downstream
-from services.gateway.errors import GatewayError, UpstreamRefused, UpstreamUnreachable
+from services.gateway.errors import GatewayError, Overloaded, UpstreamRefused, UpstreamUnreachable
 from services.gateway.heads import header, request_headers_for
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
@@ -118,15 +118,25 @@ class Exchange:
             )
             return
         delivery = StreamDelivery(call, route, preparation, client, observation, self._settings.delivery)
-        self._keeper.add(delivery.stream)
+        stream = delivery.stream
+        self._keeper.add(stream)
+        task = asyncio.current_task()
+        if task is not None:
+            stream.on_cut(lambda: _interrupt(task))
         try:
             await self._try(request, delivery)
         except GatewayError as error:
-            if delivery.stream.held:
+            if stream.held:
                 raise
-            delivery.stream.fail(error.fault)  # keep-alives have gone out, so the failure is an event
+            stream.fail(error.fault)  # keep-alives have gone out, so the failure is an event
+        except asyncio.CancelledError:
+            if stream.cut_by is None or client.gone or task is None:
+                raise
+            task.uncancel()
+            if stream.held:
+                raise Overloaded(stream.cut_by) from None
         finally:
-            self._keeper.remove(delivery.stream)
+            self._keeper.remove(stream)
 
     async def _try(self, request: UpstreamRequest, delivery: Delivery) -> None:
         """Send, and send again where the table, the budget and the client's stream allow it."""
@@ -156,7 +166,7 @@ class Exchange:
             if 200 <= answer.status < 300:
                 fault = await delivery.deliver(answer)
             else:
-                fault = _refusal(answer, await collect(answer), observation)
+                fault = _refusal(answer, await collect(answer, _ERROR_LIMIT), observation)
         except TransportError as error:
             safe = error.nothing_sent and not isinstance(error, (PoolTimeout, CertificateInvalid))
             return fault_of(error), NOT_SENT if safe else NEVER, UpstreamUnreachable
@@ -193,6 +203,10 @@ def _refusal(answer: UpstreamAnswer, body: bytes, observation: Observation) -> F
             body = b""  # the status alone then says what it is
     start_plan = observation.plan == Plan.START.value
     return read_fault(answer.status, body, now=time.time(), headers=answer.headers, start_plan=start_plan)
+
+
+def _interrupt(task: asyncio.Task[None]) -> None:
+    task.cancel("the process ends")
 
 
 def _note(

@@ -10,6 +10,15 @@ States of an EventStream:
     HELD ──open──▶ OPEN ──close──▶ CLOSED
       └───────────────(fault)────────▲      a fault while HELD is an HTTP status, later it is an event
 
+How a StreamRelay ends:
+
+    the upstream …                            the client's stream                  `ended`
+    sends the dialect's last event            complete at once                     with the framed end, or after _LINGER
+    ends its body                             completed, or an error event         at once
+    has said all but the last event (A10.11)  completed after _SETTLE of silence   then
+    breaks off, stalls, exceeds a limit       an error event, or a status          at once
+    the same with all but the last event said completed                            at once
+
 Neither awaits per event; the only future is the one that says how it ended.
 """
 
@@ -22,12 +31,13 @@ from typing import Final
 from services.gateway.conversion import Conversion
 from services.gateway.downstream import Downstream
 from services.gateway.translation.fault import Fault
-from services.gateway.upstream.transport import TransportError, UpstreamAnswer
+from services.gateway.upstream.transport import AnswerTooLarge, TransportError, UpstreamAnswer
 
 Headers = list[tuple[bytes, bytes]]
 
 COMMENT: Final = b": keep-alive\n\n"
 _LINGER: Final = 0.5  # seconds an upstream may take to end its answer after the last event, for its connection's sake
+_SETTLE: Final = 1.0  # seconds of silence in which an upstream that has said all but the last event may still say it
 
 EVENT_STREAM_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -63,6 +73,9 @@ class EventStream:
         self._next_ping = now + hold
         self._state = _State.HELD
         self._conversion: Conversion | None = None
+        self._interrupt: Callable[[], None] = _nobody
+        self.coded = False  # the body is compressed as the upstream sent it: nothing of ours can be put into it
+        self.cut_by: Fault | None = None  # why the process ended it
         self.first_event_at: float | None = None
 
     @property
@@ -79,6 +92,10 @@ class EventStream:
         """Say which machine's stream this is, for keep-alives in the right place."""
         self._conversion = conversion
 
+    def on_cut(self, interrupt: Callable[[], None]) -> None:
+        """Set what stops the exchange when the process ends this stream."""
+        self._interrupt = interrupt
+
     def tick(self, now: float) -> None:
         """Open a stream that was held long enough, and keep a silent one alive. Called about once a second."""
         if self._state is _State.CLOSED or now < self._next_ping:
@@ -86,6 +103,8 @@ class EventStream:
         self._next_ping = now + self._ping
         if self._state is _State.HELD:
             self._open()
+        if self.coded:
+            return
         started = self._conversion is not None and self._conversion.begun
         self._client.write(self._conversion.ping() if started and self._conversion is not None else COMMENT)
 
@@ -101,9 +120,24 @@ class EventStream:
 
     def fail(self, fault: Fault) -> None:
         """End the client's stream with an error event, whatever the upstream still sends."""
+        if self._state is _State.CLOSED:
+            return
+        if self.coded:  # no event can be written into it, so the client is shown that it is not whole
+            self._state = _State.CLOSED
+            self._client.abort()
+            return
         conversion = self._conversion
         started = conversion is not None and conversion.begun
         self.close(conversion.fail(fault) if started and conversion is not None else self._error_event(fault))
+
+    def cut(self, fault: Fault) -> None:
+        """End the stream because the process ends: with an event, or by way of the exchange with a status."""
+        if self._state is _State.CLOSED:
+            return
+        self.cut_by = fault
+        if self._state is _State.OPEN:
+            self.fail(fault)
+        self._interrupt()
 
     def close(self, data: bytes = b"") -> None:
         """End the client's stream."""
@@ -119,6 +153,10 @@ class EventStream:
         self._client.start(200, self._head())
 
 
+def _nobody() -> None:
+    """Interrupt nothing: the stream has no exchange."""
+
+
 class StreamRelay:
     """Feeds one upstream answer through a conversion into an event stream. `ended` resolves to what broke it, if so."""
 
@@ -129,17 +167,22 @@ class StreamRelay:
         stream: EventStream,
         client: Downstream,
         fault_of: Callable[[TransportError], Fault],
+        *,
+        limit: int | None = None,
     ) -> None:
-        loop = asyncio.get_running_loop()
+        """`limit`: bytes of a body that is kept until it is whole, because it is no stream."""
+        self._loop = asyncio.get_running_loop()
         self._answer = answer
         self._conversion = conversion
         self._stream = stream
         self._fault_of = fault_of
-        self.ended: asyncio.Future[Fault | None] = loop.create_future()
-        self._linger: asyncio.TimerHandle | None = None
+        self._limit = limit
+        self.ended: asyncio.Future[Fault | None] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None  # of the linger, or of the silence once all is said
+        self._paused = False
         self.bytes_in = 0
         stream.attach(conversion)
-        client.on_drained(answer.resume)
+        client.on_drained(self._resume)
 
     def on_data(self, data: bytes) -> None:
         """Convert what one read brought and write it in one piece."""
@@ -147,17 +190,43 @@ class StreamRelay:
         if self.ended.done() or conversion.finished:
             return
         self.bytes_in += len(data)
+        if self._limit is not None and self.bytes_in > self._limit:
+            self.on_failure(AnswerTooLarge(f"the answer is larger than {self._limit} bytes"))
+            return
         out = conversion.feed(data)
         if conversion.fault is not None and self._stream.held:
             self._end(conversion.fault)
         elif conversion.finished:
-            self._stream.close(out)
-            if conversion.fault is not None:
-                self._end(conversion.fault)
-            else:  # the framed end usually comes with this very read, and saves the connection
-                self._linger = asyncio.get_running_loop().call_later(_LINGER, self._end, None)
-        elif out and not self._stream.write(out, time.monotonic()):
-            self._answer.pause()
+            self._finished(out)
+        else:
+            if out and not self._stream.write(out, time.monotonic()):
+                self._paused = True
+                self._answer.pause()
+            if conversion.settled and (out or self._timer is None):
+                self._await_last_word()
+
+    def _finished(self, out: bytes) -> None:
+        self._stream.close(out)
+        if self._conversion.fault is not None:
+            self._end(self._conversion.fault)
+        else:  # the framed end usually comes with this very read, and saves the connection
+            self._wait(_LINGER, self._end, None)
+
+    def _await_last_word(self) -> None:
+        """Complete the stream soon, unless more comes; but what was not read from the upstream has not been awaited."""
+        if not self._paused:
+            self._wait(_SETTLE, self.on_end)
+
+    def _resume(self) -> None:
+        self._paused = False
+        self._answer.resume()
+        if not self.ended.done() and self._conversion.settled:
+            self._await_last_word()
+
+    def _wait(self, seconds: float, then: Callable[..., None], *arguments: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, then, *arguments)
 
     def on_end(self) -> None:
         """Complete the client's stream, or say what is missing."""
@@ -179,14 +248,17 @@ class StreamRelay:
         if self._conversion.finished:
             self._end(None)
             return
+        if self._conversion.settled:
+            self.on_end()
+            return
         fault = self._fault_of(error)
         if not self._stream.held:
-            self._stream.close(self._conversion.fail(fault))
+            self._stream.fail(fault)
         self._end(fault)
 
     def _end(self, fault: Fault | None) -> None:
-        if self._linger is not None:
-            self._linger.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         if not self.ended.done():
             self.ended.set_result(fault)
 
@@ -194,25 +266,36 @@ class StreamRelay:
 class _Collector:
     """Gathers a body; the transport keeps it within the request's limits."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None) -> None:
+        self._left = most
         self._parts: list[bytes] = []
         self.body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def on_data(self, data: bytes) -> None:
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
         self._parts.append(data)
+        if self._left == 0:
+            self.on_end()
 
     def on_end(self) -> None:
         if not self.body.done():
             self.body.set_result(b"".join(self._parts))
+            self._parts.clear()
 
     def on_failure(self, error: TransportError) -> None:
         if not self.body.done():
             self.body.set_exception(error)
 
 
-async def collect(answer: UpstreamAnswer) -> bytes:
-    """Read a whole body, at most what its request allows; raises a TransportError. The caller closes the answer."""
-    collector = _Collector()
+async def collect(answer: UpstreamAnswer, most: int | None = None) -> bytes:
+    """
+    Read a whole body, or its first `most` bytes; raises a TransportError. The caller closes the answer.
+
+    Without `most` a body is as large as its request allows.
+    """
+    collector = _Collector(most)
     answer.consume(collector)
     return await collector.body
 
@@ -238,7 +321,7 @@ class Keeper:
     def end_all(self, fault: Fault) -> None:
         """End every stream with an error event: the process is about to cut them anyway."""
         for stream in tuple(self._streams):
-            stream.fail(fault)
+            stream.cut(fault)
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -247,10 +330,9 @@ class Keeper:
         self._handle = asyncio.get_running_loop().call_later(self._interval, self._tick)
 
     def _tick(self) -> None:
+        self._handle = None
+        if self._streams:
+            self._arm()
         now = time.monotonic()
         for stream in tuple(self._streams):
             stream.tick(now)
-        if self._streams:
-            self._arm()
-        else:
-            self._handle = None

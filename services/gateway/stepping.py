@@ -69,6 +69,11 @@ class Watch(Generic[T]):
         self._future: Any = None
         self._advance(None)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the result is still to come."""
+        return self._coroutine is not None
+
     def _advance(self, _future: Any) -> None:
         coroutine = self._coroutine
         if coroutine is None:

@@ -189,6 +189,8 @@ class MeteredCopy:
     just ends, which the client's decoder or SDK notices.
     """
 
+    settled = False  # what is compressed is known to be whole only at its end
+
     def __init__(self, meter: UsageMeter) -> None:
         self.begun = False
         self.finished = False

@@ -11,12 +11,14 @@ from typing import Final
 from services.chassis.process import Tasks
 from services.gateway.call import ClientCall, peek
 from services.gateway.downstream import ClientGone, Downstream
+from services.gateway.errors import Overloaded
 from services.gateway.exchange import Exchange
 from services.gateway.identity import allowed_beta, client_session
 from services.gateway.inbound import Inbound
 from services.gateway.mutations import Mutation, mutate
 from services.gateway.observation import Observation, Observer
 from services.gateway.rescue import fault_of_exception, write_error
+from services.gateway.translation.own_faults import draining
 from services.gateway.wire.formats import WireFormat
 
 PATHS: Final = {"/v1/chat/completions": WireFormat.OPENAI, "/v1/messages": WireFormat.ANTHROPIC}
@@ -47,29 +49,39 @@ class CompletionEndpoint:
         self._clock = clock
 
     async def __call__(self, inbound: Inbound) -> None:
-        """Serve one request; never raises but for the server's own cancellation."""
+        """Serve one request; never raises, and takes a cancellation for the end of the client or of the process."""
         client = Downstream(inbound.receive, inbound.send, self._tasks)
         observation = Observation(inbound.method, inbound.path, inbound.request_id, inbound.begun_at)
         observation.client_format = self._format.value
         observation.key_id = inbound.caller.key_id
         try:
-            await self._serve(inbound, client, observation)
+            await self._answer(inbound, client, observation)
+            await client.flushed()
         except ClientGone:
             observation.cancelled = True
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not client.gone or task is None:
-                raise  # the server is going down
+            if task is None:
+                raise
             task.uncancel()
-            observation.cancelled = True
-        except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
-            self._rescue(error, inbound, client, observation)
+            if client.gone:
+                observation.cancelled = True
+            elif not client.finished:  # the server is going down
+                self._rescue(Overloaded(draining(retry_after=1.0)), inbound, client, observation)
         finally:
             client.stop_watching()
             if observation.cancelled:
                 observation.status = CLIENT_CLOSED_REQUEST
             observation.ended_at = self._clock()
             self._observer.observe(observation)
+
+    async def _answer(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
+        try:
+            await self._serve(inbound, client, observation)
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
+            self._rescue(error, inbound, client, observation)
 
     async def _serve(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
         body = await client.read_body(self._body_limit)
@@ -99,7 +111,7 @@ class CompletionEndpoint:
         fault = fault_of_exception(error, inbound.request_id)
         observation.code = fault.code
         observation.upstream_code = fault.upstream_code
-        if client.started:  # cannot happen while deliveries keep their promise; then the stream is cut, not completed
+        if client.started:  # by a delivery that broke its promise, or cut at the end of the process: not completed
             observation.status = fault.status
             client.abort()
             return

@@ -49,6 +49,7 @@ class StreamRepair(ABC):
     `begun`     an event has come that is no error, so that a status can be sent
     `finished`  the client's stream is complete, well or not; nothing is written after
     `fault`     what broke the stream
+    `settled`   only the dialect's last event is missing
     `usage`     the tokens, as last heard
     """
 
@@ -70,6 +71,11 @@ class StreamRepair(ABC):
         self._at_end = False
         self._kept: list[bytes] = []
         self._kept_size = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether reason and usage are known, so that `eof` would complete the stream now (translation.md A10.11)."""
+        return self.begun and not self.finished and self.usage is not None and self._may_end()
 
     def feed(self, data: bytes) -> bytes:
         """Take what one read brought, return what the client gets for it."""

@@ -86,6 +86,8 @@ class BodyConversion:
 
     __slots__ = ("_parts", "_read", "_writer", "fault", "usage")
 
+    settled = False  # a body is known to be whole only at its end
+
     def __init__(self, read: Callable[[bytes], list[Event]], writer: Writer) -> None:
         self._read = read
         self._writer = writer
