@@ -107,7 +107,7 @@ def test_b128_b139_tool_calls_with_and_without_deltas() -> None:
 
 
 def test_an_input_on_the_start_is_ignored_if_deltas_follow() -> None:
-    started = block_start(0, "tool_use", id="t", name="f", input={"x": 1})
+    started = block_start(0, "tool_use", id="t", name="f", input={"y": 2})
     delta = block_delta(0, "input_json_delta", partial_json='{"x":1}')
 
     assert read(started, delta, block_stop(0), message_end("tool_use")) == [
