@@ -3,7 +3,7 @@ from itertools import count
 import pytest
 
 from services.gateway.translation.streams.call_index import CallIndex
-from services.gateway.translation.streams.events import Event
+from services.gateway.translation.streams.events import Event, ToolArguments, ToolStart
 from services.gateway.translation.streams.tool_buffer import ToolBuffer
 from services.gateway.wire.openai_events import Function, ToolCall
 
@@ -23,13 +23,10 @@ def read(*chunks: list[Fragment]) -> list[tuple[str, str, str]]:
     tools.flush(out)
     calls: list[tuple[str, str, str]] = []
     for event in out:
-        match event:
-            case _ if hasattr(event, "name"):
-                calls.append((event.id, event.name, ""))
-            case _ if hasattr(event, "fragment"):
-                calls[-1] = (*calls[-1][:2], calls[-1][2] + event.fragment)
-            case _:
-                pass
+        if isinstance(event, ToolStart):
+            calls.append((event.id, event.name, ""))
+        elif isinstance(event, ToolArguments):
+            calls[-1] = (*calls[-1][:2], calls[-1][2] + event.fragment)
     return calls
 
 

@@ -342,22 +342,6 @@ def test_a_frame_with_impossible_characters_is_read() -> None:
     assert read(frame, message_end()) == [TextDelta("a�"), *ended()]
 
 
-def test_an_event_above_the_limit_is_an_error() -> None:
-    assert read(text_block(0, "b" * 10_000)) == [Failed(faults.TOO_LARGE)]
-
-
-def test_the_stop_sequences_of_the_context_are_looked_for() -> None:
-    machine = reader(stop_sequences=("STOP",))
-
-    assert machine.feed(message_start() + text_block(0, "a ST", "OP b") + message_end()) == [
-        START,
-        FIRST,
-        TextDelta("a "),
-        *ended(StopReason.STOP_SEQUENCE, stop_sequence="STOP"),
-    ]
-    assert machine.ended
-
-
 def batch(content: Any, reason: str | None = "end_turn", **top: Any) -> list[Event]:
     body = {"id": "msg_up", "model": "glm-4.6", "content": content, "stop_reason": reason} | top
     return read_anthropic_batch(json.dumps(body).encode(), ResponseContext(requested_model="m"), lambda prefix: prefix)
