@@ -20,6 +20,7 @@ from services.gateway.dialect import Dialect
 from services.gateway.downstream import Downstream
 from services.gateway.errors import GatewayError, Overloaded, UpstreamRefused, UpstreamUnreachable
 from services.gateway.heads import header, request_headers_for
+from services.gateway.identity import INTERLEAVED_THINKING
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation, Want, prepare
@@ -99,6 +100,7 @@ class Exchange:
             stream=call.stream,
             include_usage=call.include_usage,
             default_max_tokens=self._settings.max_tokens_of(call.model),
+            interleaved_thinking=call.beta is not None and INTERLEAVED_THINKING in call.beta.split(b","),
             user_id=lease.user_id if route.plan is Plan.CODING else None,
         )
 

@@ -12,6 +12,8 @@ import msgspec
 
 SESSION_HEADERS: Final = (b"x-session-id", b"x-claude-code-session-id", b"x-opencode-session")
 
+INTERLEAVED_THINKING: Final = b"interleaved-thinking-2025-05-14"
+
 # anthropic-beta values that change nothing but the model's behaviour; others make strict servers answer 400.
 BETA_ALLOWED: Final = frozenset(
     {
@@ -19,7 +21,7 @@ BETA_ALLOWED: Final = frozenset(
         b"context-1m-2025-08-07",
         b"context-management-2025-06-27",
         b"fine-grained-tool-streaming-2025-05-14",
-        b"interleaved-thinking-2025-05-14",
+        INTERLEAVED_THINKING,
         b"output-128k-2025-02-19",
         b"prompt-caching-2024-07-31",
         b"token-efficient-tools-2025-02-19",

@@ -31,6 +31,7 @@ class Want(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     stream: bool
     include_usage: bool
     default_max_tokens: int
+    interleaved_thinking: bool = False  # the client asked for Anthropic's beta of that name
     user_id: str | None = None
     system_blocks: tuple[str, ...] = ()
 
@@ -41,7 +42,9 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
     if want.client is want.upstream:
         translated = _unchanged(body, want, limits)
     elif want.client is WireFormat.ANTHROPIC:
-        translated = anthropic_to_openai(body, dialect, upstream_model=model, limits=limits)
+        translated = anthropic_to_openai(
+            body, dialect, upstream_model=model, limits=limits, interleaved_thinking=want.interleaved_thinking
+        )
     else:
         translated = openai_to_anthropic(
             body, dialect, upstream_model=model, default_max_tokens=want.default_max_tokens, limits=limits

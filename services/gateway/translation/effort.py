@@ -53,13 +53,14 @@ def nearest(word: str, accepted: tuple[str, ...]) -> str | None:
 
 
 def to_openai_thinking(
-    dialect: Dialect, *, thinking: str | None, budget_tokens: int | None, effort: str | None, max_tokens: int
+    dialect: Dialect, *, thinking: str | None, budget_tokens: int | None, effort: str | None, max_tokens: int | None
 ) -> OpenAIThinking:
     """
     Say on the OpenAI wire what an Anthropic client asked for.
 
-    `thinking` is its thinking.type, `effort` its output_config.effort, both None when absent. Raises TranslationError
-    for values that Anthropic itself would refuse (B37).
+    `thinking` is its thinking.type, `effort` its output_config.effort, both None when absent; `max_tokens` bounds the
+    budget, None where thinking is interleaved. Raises TranslationError for values that Anthropic itself would refuse
+    (B37).
     """
     _check_anthropic(thinking, budget_tokens, effort, max_tokens)
     match dialect.thinking:
@@ -98,7 +99,7 @@ def _unknown(param: str, value: str, allowed: tuple[str, ...]) -> TranslationErr
     return TranslationError(f"{param}: {value[:64]!r} is not one of {', '.join(allowed)}", param=param)
 
 
-def _check_anthropic(thinking: str | None, budget: int | None, effort: str | None, max_tokens: int) -> None:
+def _check_anthropic(thinking: str | None, budget: int | None, effort: str | None, max_tokens: int | None) -> None:
     """Refuse what Anthropic refuses, so that a client meets the same rules on every route."""
     types = ("enabled", "disabled", "adaptive", "between_tools")
     if thinking is not None and thinking not in types:
@@ -112,7 +113,7 @@ def _check_anthropic(thinking: str | None, budget: int | None, effort: str | Non
         raise TranslationError(f"{param}: Field required", param=param)
     if budget < MIN_BUDGET:
         raise TranslationError(f"{param}: Input should be greater than or equal to {MIN_BUDGET}", param=param)
-    if budget >= max_tokens:
+    if max_tokens is not None and budget >= max_tokens:
         raise TranslationError(f"{param}: must be less than max_tokens ({max_tokens})", param=param)
 
 

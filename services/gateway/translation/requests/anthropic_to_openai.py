@@ -53,13 +53,14 @@ _SHAPE: Final = (
 
 
 def anthropic_to_openai(
-    body: bytes, dialect: Dialect, *, upstream_model: str, limits: RequestLimits
+    body: bytes, dialect: Dialect, *, upstream_model: str, limits: RequestLimits, interleaved_thinking: bool = False
 ) -> TranslatedRequest:
     """
     Translate a request's body, or raise TranslationError.
 
     `upstream_model` is sent as the model; the client's own name for it is kept in the context. `limits` bound the
-    counts of messages and tools, and the nesting of what is passed on unread.
+    counts of messages and tools, and the nesting of what is passed on unread. `interleaved_thinking`: the client asked
+    for that beta, with which the budget is for a whole turn and may exceed max_tokens.
     """
     dropped: list[str] = []
     request = _decode(body, dropped)
@@ -78,7 +79,8 @@ def anthropic_to_openai(
     stops, scanned = _stops(request, dialect)
     upstream: dict[str, Any] = {"model": upstream_model, "messages": messages, dialect.max_tokens_field: max_tokens}
     upstream |= tools.fields or _stubs(conversation, dialect)
-    upstream |= _sampling(request, dialect, dropped) | _thinking(request, dialect, max_tokens, dropped)
+    upstream |= _sampling(request, dialect, dropped)
+    upstream |= _thinking(request, dialect, None if interleaved_thinking else max_tokens, dropped)
     upstream |= shape | stops | _user(request, dialect, dropped)
     if request.stream:
         upstream["stream"] = True
@@ -214,7 +216,7 @@ def _sampling(request: MessagesRequest, dialect: Dialect, dropped: list[str]) ->
     return fields
 
 
-def _thinking(request: MessagesRequest, dialect: Dialect, max_tokens: int, dropped: list[str]) -> dict[str, Any]:
+def _thinking(request: MessagesRequest, dialect: Dialect, max_tokens: int | None, dropped: list[str]) -> dict[str, Any]:
     thinking = request.thinking
     told = to_openai_thinking(
         dialect,

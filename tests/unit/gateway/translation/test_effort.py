@@ -130,6 +130,12 @@ def test_b37_values_that_anthropic_refuses_are_refused(
     assert caught.value.message.startswith(param)
 
 
+def test_b37_an_interleaved_budget_may_exceed_max_tokens() -> None:
+    told = to_openai_thinking(GLM_OPENAI, thinking="enabled", budget_tokens=32_000, effort=None, max_tokens=None)
+
+    assert told.thinking == "enabled"
+
+
 @pytest.mark.parametrize(
     ("dialect", "effort", "expected"),
     [

@@ -211,6 +211,14 @@ def test_b37_a_thinking_budget_out_of_bounds_is_refused(budget: int) -> None:
     assert error.param == "thinking.budget_tokens"
 
 
+def test_b37_an_interleaved_budget_may_exceed_max_tokens() -> None:
+    body = body_of(thinking={"type": "enabled", "budget_tokens": 32_000}, max_tokens=8000)
+
+    done = anthropic_to_openai(body, GLM, upstream_model="glm-4.7", limits=RequestLimits(), interleaved_thinking=True)
+
+    assert msgspec.json.decode(done.body)["thinking"] == {"type": "enabled"}
+
+
 def test_b38_effort_is_the_nearest_that_the_model_knows() -> None:
     done = translate(GLM_53, output_config={"effort": "xhigh"})
 
