@@ -35,6 +35,7 @@ from collections import Counter
 from typing import Any, Final
 
 import httptools
+from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -45,12 +46,13 @@ from services.chassis.http_guard.limits import GuardLimits, Refusal
 from services.chassis.http_guard.sweeper import Sweeper
 from services.chassis.problem import ErrorWriter, write_problem
 
-HEAD: Final = 0
+HEAD: Final = 0  # the one that is false, which on_header relies on
 BODY: Final = 1
 DONE: Final = 2
 IDLE: Final = 3
 LINGER: Final = 4
 
+_PIPELINE_PAUSE: Final = 4  # waiting requests beyond which no more are read
 _MALFORMED: Final = "The request is not well-formed HTTP/1.1."
 
 
@@ -90,6 +92,7 @@ class GuardProtocol(HttpToolsProtocol):
         self.limits = guard.limits
         self.phase = HEAD
         self.since = 0.0  # when the phase began, in the loop's time
+        self.running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the one parsed last
         self.begun = False  # any byte of any request has come
         self.deaf = False
         self.head = BARE
@@ -111,6 +114,15 @@ class GuardProtocol(HttpToolsProtocol):
             self.deaf = True
             transport.close()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        # uvicorn tells the request that was parsed last; with pipelining that is not the one being answered.
+        self.pipeline.clear()
+        running = self.running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         if self.deaf:
             return
@@ -122,8 +134,6 @@ class GuardProtocol(HttpToolsProtocol):
                 self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._take_body(data[upgrade.args[0] :])
-        except Refusal as refusal:
-            self.refuse(refusal.status, refusal.message)
         except httptools.HttpParserError as error:
             self._stopped(error)
         else:
@@ -159,7 +169,8 @@ class GuardProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= self.limits.pipelined:
             raise Refusal(429, "Too many requests wait on this connection.")
-        HttpToolsProtocol.on_message_begin(self)
+        self.url = b""
+        self.headers = []
         self.begun = True
         self.phase = HEAD
         self.since = self.loop.time()
@@ -167,62 +178,68 @@ class GuardProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers are dropped: they would join the headers after those have been checked.
-        if self.phase == HEAD:
+        if not self.phase:
             self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        parser = self.parser
-        method, url, version = parser.get_method(), self.url, parser.get_http_version()
+        parser, url = self.parser, self.url
+        method, version = parser.get_method(), parser.get_http_version()
         head = self.head = examine(method, url, version, self.headers, self.limits)
+        keep_alive = version == "1.1" and not self.guard.closing and parser.should_keep_alive()
+        if head is not BARE:
+            keep_alive = self._await_body(head) and keep_alive
+        cycle: Any = self.cycle  # None until the first request, whatever its declaration says
+        self.cycle = RequestResponseCycle(
+            self._scope(method, url, version),
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            False,  # no access log: it would double the cost of a small request
+            self.server_state.default_headers,
+            asyncio.Event(),
+            head.expects,
+            keep_alive,
+            self.on_response_complete,
+        )
+        if cycle is None or cycle.response_complete or cycle.disconnected:
+            self.running = self.cycle
+            self._start_asgi_task(self.cycle, self.app)
+            return
+        self.pipeline.appendleft((self.cycle, self.app))
+        if len(self.pipeline) > _PIPELINE_PAUSE:
+            # Not for the first few: a connection that is not read from does not notice that its client is gone.
+            self.flow.pause_reading()
+
+    def _scope(self, method: bytes, url: bytes, version: str) -> HTTPScope:
         path, _, query = url.partition(b"?")
         text = path.decode("ascii")
-        scope = self.scope
-        scope["method"] = method.decode("ascii")
-        if version != "1.1":
-            scope["http_version"] = version
-        scope["path"] = self.root_path + (urllib.parse.unquote(text) if "%" in text else text)
-        scope["raw_path"] = self.root_path.encode("ascii") + path if self.root_path else path
-        scope["query_string"] = query
-        last = self.guard.closing or version == "1.0"
-        if head is not BARE:
-            last = self._await_body(head) or last
-        self._begin_cycle(head.expects, keep_alive=not last and parser.should_keep_alive())
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "method": method.decode("ascii"),
+            "root_path": "",
+            "path": urllib.parse.unquote(text) if "%" in text else text,
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
 
     def _await_body(self, head: Head) -> bool:
-        """Prepare for what follows the head; returns whether this must be the connection's last request."""
+        """Prepare for what follows the head; returns whether another request may follow that."""
         self.phase = BODY
-        self.since = self.loop.time()
+        if self.head_bytes:  # the head did not come in one piece, so its time is not the body's
+            self.since = self.loop.time()
         self.received = self.payload = 0
         if head.upgrade and self.parser.should_upgrade():
             self.untaken = head.length
-            return True
-        return False
-
-    def _begin_cycle(self, expects: bool, *, keep_alive: bool) -> None:
-        busy = self._answering()
-        self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=expects,
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
-        if busy:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-        else:
-            self._start_asgi_task(self.cycle, self.app)
-
-    def _answering(self) -> bool:
-        """Whether an answer is still to be given to a request that has been let in."""
-        cycle: Any = self.cycle  # None until the first request, whatever its declaration says
-        return cycle is not None and not (cycle.response_complete or cycle.disconnected)
+            return False
+        return True
 
     def on_body(self, body: bytes) -> None:
         self.payload += len(body)
@@ -242,7 +259,8 @@ class GuardProtocol(HttpToolsProtocol):
         self.ended = True
         cycle = self.cycle
         if cycle.response_complete:
-            self._idle()
+            self.phase = IDLE
+            self.since = self.loop.time()
             return
         self.phase = DONE
         cycle.more_body = False
@@ -275,15 +293,13 @@ class GuardProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self.running, app = self.pipeline.pop()
+            self._start_asgi_task(self.running, app)
         elif self.deaf:
             self.transport.close()
         elif self.phase == DONE:
-            self._idle()
-
-    def _idle(self) -> None:
-        self.phase = IDLE
-        self.since = self.loop.time()
+            self.phase = IDLE
+            self.since = self.loop.time()
 
     # Refusing
 
@@ -295,7 +311,8 @@ class GuardProtocol(HttpToolsProtocol):
         self.guard.refusals[str(status)] += 1
         if self.phase == BODY and not self._abandon(self.cycle):
             return
-        if self._answering():
+        cycle: Any = self.cycle
+        if cycle is not None and not (cycle.response_complete or cycle.disconnected):
             return  # on_response_complete closes
         self._write_refusal(status, message)
         if linger and self.transport.can_write_eof():

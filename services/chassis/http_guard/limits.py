@@ -18,7 +18,7 @@ class GuardLimits(msgspec.Struct, frozen=True, kw_only=True):
     body_rate: int = 16 * 1024  # beyond that it must have come at this many bytes a second
     body_seconds: float = 120.0  # and no body may take longer than this
     framing_slack: int = 64 * 1024  # chunk framing beyond twice the payload and this is an attack
-    pipelined: int = 8  # requests that may wait behind a running one
+    pipelined: int = 32  # requests that may wait behind a running one
     keep_alive: float = 75.0  # must exceed the idle time of whatever proxies stand in front
     write_stall: float = 30.0  # for a client to take any byte of what it was sent
     linger: float = 2.0  # a refused client may finish sending into the void, so that it reads its refusal

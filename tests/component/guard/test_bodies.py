@@ -230,3 +230,17 @@ async def test_a_body_refused_after_the_answer_began_resets_the_connection() -> 
 
     assert reply.closed
     assert reply.data == b""
+
+
+async def test_a_body_without_end_after_the_answer_ends_the_connection() -> None:
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"no"})
+
+    async with running_server(app, limits=LIMITS, lifespan="off") as server, raw_client(server.port) as client:
+        await client.send(post(b"Transfer-Encoding: chunked\r\n"))
+        first = await client.read(until=b"no")
+        reply = await _flood(client, b"ffff\r\n" + b"a" * 65535 + b"\r\n", 4 * MIB)
+
+    assert first.statuses == [401]
+    assert reply == Reply(b"", closed=True)

@@ -37,12 +37,12 @@ async def test_connections_beyond_the_cap_are_closed_and_room_is_made_again() ->
 
 async def test_pipelined_requests_are_answered_in_order() -> None:
     app = RecordingApp()
-    requests = [get(b"/%d" % number) for number in range(5)]
+    requests = [get(b"/%d" % number) for number in range(30)]
     async with running_server(app) as server:
         reply = await say(server.port, b"".join(requests), get(b"/last", b"Connection: close\r\n"))
 
-    assert reply.statuses == [200] * 6
-    assert app.paths == ["/0", "/1", "/2", "/3", "/4", "/last"]
+    assert reply.statuses == [200] * 31
+    assert app.paths == [f"/{number}" for number in range(30)] + ["/last"]
 
 
 async def test_a_pipeline_without_end_is_cut_after_the_requests_let_in() -> None:
@@ -56,6 +56,24 @@ async def test_a_pipeline_without_end_is_cut_after_the_requests_let_in() -> None
     assert reply.closed
     assert reply.statuses == [200] * 4
     assert app.paths == ["/held"] + ["/next"] * 3
+
+
+async def test_a_client_that_leaves_takes_all_its_pipelined_requests_along() -> None:
+    told: list[str] = []
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        told.append((await receive())["type"])
+
+    async with running_server(app, lifespan="off") as server:
+        async with raw_client(server.port) as client:
+            await client.send(get(b"/first") + get(b"/second") + get(b"/third"))
+            await client.read(until=b"200")
+        await asyncio.sleep(0.1)
+
+        assert server.site.connections == server.site.running == 0
+    assert told == ["http.disconnect"]
 
 
 async def test_a_bad_request_behind_a_running_one_is_not_answered_into_its_stream() -> None:

@@ -128,7 +128,7 @@ def test_refusals_of_the_body_s_framing() -> None:
     assert status((b"upgrade", b"h2c"), (b"transfer-encoding", b"chunked")) == 400
     assert status((b"content-encoding", b"gzip")) == 415
     assert status((b"content-encoding", b"")) == 415
-    assert status((b"expect", b"202-accepted")) == 417
+    assert status((b"expect", b"202-accepted"), (b"content-length", b"1")) == 417
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
