@@ -23,6 +23,10 @@ class StoreUnavailable(Exception):
     """The store did not answer in time, or refused; what was asked may or may not have happened."""
 
 
+class StoreRefused(StoreUnavailable):
+    """The store must not be used as it is. The message says what to change; trying again does not help."""
+
+
 class Versioned(msgspec.Struct, frozen=True):
     """A stored value. `kid` names the master key that sealed it (0: not sealed), so that a sweep can count."""
 
@@ -69,7 +73,11 @@ class Store(Protocol):
         """Remove a value if its version is `expected`. Raises the generation."""
 
     async def acquire(self, kind: str, id_: str, owner: str, *, ttl: float, seen: int) -> Granted | Busy | Stale:
-        """Take the lease on an id for `ttl` seconds; Stale when the stored version is newer than `seen`."""
+        """
+        Take the lease on an id for `ttl` seconds; Stale when the stored version is newer than `seen`.
+
+        An owner that holds it already is granted it anew, so an owner is one attempt, not a process.
+        """
 
     async def renew(self, kind: str, id_: str, owner: str, *, ttl: float) -> bool:
         """Hold the lease longer; False when it is no longer the owner's."""
@@ -84,7 +92,12 @@ class Store(Protocol):
         """Return and remove a one-time value; at most one caller ever gets it."""
 
     async def generation(self) -> int:
-        """Return the number that every change of a versioned value raises."""
+        """
+        Return the number that every change of a versioned value raises.
+
+        It counts milliseconds since the epoch rather than changes, so that a store that was wiped, restored or failed
+        over to an older copy does not hand out a number twice. Read it before what it is to describe.
+        """
 
     async def changed(self, after: int, *, wait: float) -> int:
         """Return the generation as soon as it is above `after`, or what it is after `wait` seconds."""

@@ -1,0 +1,44 @@
+"""Which store a `store.url` names, opened and found fit for use."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from services.chassis.clock import Clock
+from services.credentials.stores.memory import MemoryStore
+from services.credentials.stores.port import Store, StoreRefused
+from services.credentials.stores.sqlite import SqliteStore
+
+FILE_NAME: Final = "store.db"
+
+
+async def open_store(url: str | None, directory: Path, *, clock: Clock | None = None) -> Store:
+    """
+    Open the store of `url`; without one the SQLite file in `directory`.
+
+    Raises StoreRefused when the store must not be used as it is, and StoreUnavailable when it does not answer: then
+    the caller may try again.
+    """
+    scheme = "sqlite" if url is None else urlsplit(url).scheme
+    if scheme == "memory":
+        return MemoryStore(clock)
+    if scheme == "sqlite":
+        store = SqliteStore(_path(url, directory), clock)
+        try:
+            await store.open()
+        except BaseException:
+            await store.aclose()
+            raise
+        return store
+    raise StoreRefused(f"store.url: no store is called {scheme}://")
+
+
+def _path(url: str | None, directory: Path) -> Path:
+    """`sqlite:///data/x.db`, with three slashes or four, is /data/x.db; `sqlite:///~/x.db` is in the home directory."""
+    if url is None:
+        return directory.expanduser() / FILE_NAME
+    parts = urlsplit(url)
+    if parts.netloc or len(parts.path) < 2 or parts.query or parts.fragment:
+        raise StoreRefused("store.url: sqlite takes a path and nothing else, as in sqlite:///data/zcode/store.db")
+    path = unquote(parts.path).lstrip("/")
+    return Path(path).expanduser() if path.startswith("~") else Path("/" + path)
