@@ -15,6 +15,7 @@ from services.gateway.translation.errors import looks_like_error, read_fault
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.passthrough.frames import Framer, read_frame
 from services.gateway.translation.streams.events import Usage
+from services.gateway.translation.streams.faults import BODY_NOT_JSON
 from services.gateway.translation.streams.token_counts import read_anthropic, read_openai
 from services.gateway.wire.content_coding import CodingError, ContentDecoder, decoded
 from services.gateway.wire.formats import WireFormat
@@ -47,16 +48,30 @@ def usage_of_batch(fmt: WireFormat, body: bytes) -> Usage | None:
     """Return the tokens that a whole answer names; None if it names none."""
     if _KEY not in body:
         return None
+    found = _read_body(body)
+    return None if found is None else _usage_of(fmt, found)
+
+
+def _usage_of(fmt: WireFormat, found: _Body) -> Usage | None:
+    return read_openai(found.usage) if fmt is WireFormat.OPENAI else read_anthropic(found.usage, None)
+
+
+def _read_body(body: bytes) -> _Body | None:
+    """Return what is metered of a whole answer; None for what is no JSON object, bad characters aside."""
     try:
-        found = _decode_body(body)
+        return _decode_body(body)
+    except BROKEN:
+        pass
+    try:
+        return _decode_body(mended(body))
     except BROKEN:
         return None
-    return read_openai(found.usage) if fmt is WireFormat.OPENAI else read_anthropic(found.usage, None)
 
 
 def passed_through(fmt: WireFormat, body: bytes, coding: bytes | None, *, now: float) -> WholeBody | Fault:
     """
-    Return a batch answer as it came, with the tokens it names, or the fault that it is under its HTTP 200.
+    Return a batch answer as it came, with the tokens it names, or the fault that it is under its HTTP 200: an error,
+    or no JSON object.
 
     A body whose coding cannot be undone, or only above the limit, goes out unmetered: it is the client's to read.
     """
@@ -66,7 +81,10 @@ def passed_through(fmt: WireFormat, body: bytes, coding: bytes | None, *, now: f
         return WholeBody(body=body, usage=None, unchanged=True)
     if looks_like_error(text):
         return read_fault(200, text, now=now)
-    return WholeBody(body=body, usage=usage_of_batch(fmt, text), unchanged=True)
+    found = _read_body(text)
+    if found is None:
+        return BODY_NOT_JSON
+    return WholeBody(body=body, usage=_usage_of(fmt, found), unchanged=True)
 
 
 class UsageMeter(Protocol):

@@ -12,7 +12,7 @@ import zstandard
 from services.gateway.conversion import WholeBody
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.streams.events import Usage
-from services.gateway.translation.streams.faults import TRUNCATED
+from services.gateway.translation.streams.faults import BODY_NOT_JSON, TRUNCATED
 from services.gateway.usage import BatchMeter, MeteredCopy, StreamMeter, passed_through, usage_of_batch
 from services.gateway.wire.formats import WireFormat
 from tests.support.frames import DONE, chunk, event, message_end, message_start, text_block
@@ -172,6 +172,20 @@ def test_b59_an_error_under_http_200_is_one_in_any_coding(coding: str) -> None:
     fault = passed_through(OPENAI, body, coding.encode(), now=0.0)
     assert isinstance(fault, Fault)
     assert fault.status == 429
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b'{"id":"x","choices":[tr', b'{"usage":{}} tail'])
+def test_a_batch_that_is_no_json_object_is_no_success(body: bytes) -> None:
+    assert passed_through(OPENAI, body, None, now=0.0) == BODY_NOT_JSON
+
+
+@pytest.mark.parametrize("text", [b"\xff", rb"\ud83d"])
+def test_a_batch_with_a_bad_character_passes_and_is_metered(text: bytes) -> None:
+    body = b'{"x":{"t":"%s"},"usage":{"input_tokens":3,"output_tokens":4,"x":"%s"}}' % (text, text)
+
+    assert passed_through(ANTHROPIC, body, None, now=0.0) == WholeBody(
+        body=body, usage=Usage(input=3, output=4), unchanged=True
+    )
 
 
 @pytest.mark.parametrize("coding", [b"compress", b"gzip"])
