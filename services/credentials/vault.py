@@ -1,0 +1,298 @@
+"""
+The vault: sealed records in a store that is not trusted. All that others see are credentials and plain bytes.
+
+A record is sealed under its id and version, so that swapped, moved, changed and rolled-back records do not open. A
+record that does not open is reported once, raised as Undecryptable, left out of listings and never overwritten.
+
+Theory of operation. The version in a sealed record is the one the store counts, so a record and its version cannot be
+recombined. Within one process the vault remembers the newest version it has seen of each record and refuses older ones
+(after a restore or a lost failover the operator says `forget`). The check record proves, before anything is written,
+that the keyring is the one this store was sealed with:
+
+    store                     keyring opens check   told to initialise   outcome
+    check record              yes                   -                    open
+    check record              no                    -                    KeyringInvalid, nothing written
+    records, no check record  -                     -                    KeyringInvalid, nothing written
+    empty                     -                     yes                  check record written, open
+    empty                     -                     no                   KeyringInvalid, nothing written
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from services.credentials import envelope, sealing
+from services.credentials.errors import Conflict, KeyringInvalid, NotFound, Undecryptable
+from services.credentials.keyring import Keyring
+from services.credentials.records import Credential
+from services.credentials.sealing import Place, Purpose, Unopened, Why
+from services.credentials.stores.port import Store, Versioned
+
+CREDENTIAL: Final = "cred"
+META: Final = "meta"
+CHECK: Final = "check"
+SEALED_KINDS: Final = (CREDENTIAL, META)  # kinds whose versioned values the vault seals, and a sweep re-seals
+_RECORD_KINDS: Final = (CREDENTIAL, "key", META)  # where a store that is not empty shows it
+
+_PURPOSES: Final = {
+    CREDENTIAL: Purpose.CREDENTIAL,
+    META: Purpose.META,
+    "login": Purpose.LOGIN,
+    "spool": Purpose.SPOOL,
+    "backup": Purpose.BACKUP,
+    "captcha": Purpose.CAPTCHA,
+}
+_CHECK_TEXT: Final = b"zcode-proxy check record 1"
+_VALUE: Final = "value"  # the field of a stored value that is sealed as a whole
+
+_Name = tuple[str, str]
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """A record that did not open. Safe to log, count and audit."""
+
+    kind: str
+    id: str
+    version: int
+    why: Why
+
+
+def _silent(_: Trouble) -> None:
+    pass
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A stored value, opened. Does not print what it holds."""
+
+    version: int
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Opened(version={self.version})"
+
+
+class Vault:
+    """Sealed reads and writes over one store, with the keyring of the moment. Safe for concurrent use on one loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        *,
+        namespace: str = "zr",
+        report: Callable[[Trouble], None] = _silent,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._store = store
+        self._keyring = keyring
+        self._namespace = namespace
+        self._report = report
+        self._random = random
+        self._newest: dict[_Name, int] = {}
+        self._broken: dict[_Name, int] = {}
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keyring of the moment."""
+        return self._keyring
+
+    # -- the check record
+
+    async def unlock(self, *, initialise: bool = False) -> None:
+        """Prove that keyring and store belong together; `initialise` allows to claim a store that is empty."""
+        check = await self._store.get(META, CHECK)
+        if check is not None:
+            self._prove(self._keyring, check)
+        elif [kind for kind in _RECORD_KINDS if await self._store.scan(kind)]:
+            raise KeyringInvalid("the store holds records but no check record; restore it, or use another store")
+        elif not initialise:
+            raise KeyringInvalid("the store is empty and was never initialised; initialise it explicitly")
+        else:
+            await self._claim()
+
+    async def adopt(self, keyring: Keyring) -> None:
+        """Go on with another keyring. KeyringInvalid, and the old one stays, when it does not open the check record."""
+        check = await self._store.get(META, CHECK)
+        if check is not None:
+            self._prove(keyring, check)
+        self._keyring = keyring
+        self._broken.clear()  # the new keyring may open what the old one did not
+
+    async def _claim(self) -> None:
+        value = self._sealed_value(META, CHECK, _CHECK_TEXT, version=1)
+        # Another replica may be faster; then the check record is its, and proves this keyring or does not.
+        await self._store.put(META, CHECK, value, kid=self._keyring.primary.kid, expected=0)
+        await self.unlock()
+
+    def _prove(self, keyring: Keyring, check: Versioned) -> None:
+        try:
+            text = self._open_with(keyring, META, CHECK, check)[1]
+        except Unopened as fault:
+            raise KeyringInvalid(f"the keyring is not the one this store was sealed with ({fault.why.value})") from None
+        if text != _CHECK_TEXT:
+            raise KeyringInvalid("the check record of this store is from another release")
+
+    # -- credentials
+
+    async def read_credential(self, id_: str) -> Credential:
+        """Return a credential. Raises NotFound, Undecryptable."""
+        found = await self._read(CREDENTIAL, id_)
+        if found is None:
+            raise NotFound("there is no such credential")
+        return found
+
+    async def credentials(self) -> tuple[Credential, ...]:
+        """Return every credential that opens, by id; what does not open is reported and left out."""
+        before = dict(self._newest)
+        stored = await self._store.scan(CREDENTIAL)
+        opened = []
+        for id_ in sorted(stored):
+            try:
+                opened.append(self._credential(id_, stored[id_], before.get((CREDENTIAL, id_), 0)))
+            except Undecryptable:
+                continue
+        return tuple(opened)
+
+    async def write_credential(self, record: Credential, expected: int) -> Credential:
+        """
+        Store a credential over version `expected` (0: there is none) and return it with its new version.
+
+        Raises Conflict, with nothing written, when the stored version is another one; Undecryptable when what is
+        stored did not open.
+        """
+        open_part, secret = envelope.take_apart(record)
+        version = await self._write(CREDENTIAL, record.id, open_part, secret, expected)
+        return msgspec.structs.replace(record, version=version)
+
+    async def remove(self, kind: str, id_: str, expected: int) -> None:
+        """Remove a record, opened or not, because a person wants it. Raises Conflict."""
+        if not await self._store.remove(kind, id_, expected=expected):
+            raise Conflict("the record was changed meanwhile")
+        self._broken.pop((kind, id_), None)
+
+    # -- other stored values
+
+    async def read_value(self, kind: str, id_: str) -> Opened | None:
+        """Return a stored value, opened; None when there is none. Raises Undecryptable."""
+        before = self._newest.get((kind, id_), 0)
+        stored = await self._store.get(kind, id_)
+        if stored is None:
+            return None
+        return Opened(stored.version, self._open(kind, id_, stored, before)[1])
+
+    async def write_value(self, kind: str, id_: str, data: bytes, expected: int) -> int:
+        """Seal and store a value over version `expected`, return its new version. Raises as `write_credential`."""
+        return await self._write(kind, id_, b"", data, expected)
+
+    # -- values that live outside a versioned record: one-time values, the spool, backups
+
+    def seal_value(self, kind: str, id_: str, field: str, version: int, data: bytes) -> bytes:
+        """Seal a value for a place of the caller's; nothing is stored."""
+        return self._seal(kind, id_, field, version, data)
+
+    def open_value(self, kind: str, id_: str, field: str, version: int, sealed: bytes) -> bytes:
+        """Open what `seal_value` sealed for the same place. Raises Undecryptable, and reports it."""
+        try:
+            return self._unseal(self._keyring, sealed, self._place(kind, id_, field, version))
+        except Unopened as fault:
+            self._report(trouble := Trouble(kind, id_, version, fault.why))
+            raise _undecryptable(trouble) from None
+
+    def derive(self, purpose: Purpose) -> bytes:
+        """Return the primary's key for a use other than sealing. Changes with the primary: not for what is kept."""
+        return sealing.derive(self._keyring.primary.material, purpose)
+
+    # -- for a sweep and a restore
+
+    def reseal(self, kind: str, id_: str, stored: Versioned) -> bytes:
+        """Return a stored value sealed anew, under the primary, as the version that follows. Raises Undecryptable."""
+        open_part, secret = self._open(kind, id_, stored, 0)
+        sealed = self._seal(kind, id_, _field(kind), stored.version + 1, envelope.vouched(open_part, secret))
+        return envelope.join(open_part, sealed)
+
+    def forget(self) -> None:
+        """Forget which versions were seen: after a restore, older ones are right."""
+        self._newest.clear()
+        self._broken.clear()
+
+    # -- inside
+
+    async def _read(self, kind: str, id_: str) -> Credential | None:
+        before = self._newest.get((kind, id_), 0)
+        stored = await self._store.get(kind, id_)
+        return None if stored is None else self._credential(id_, stored, before)
+
+    def _credential(self, id_: str, stored: Versioned, before: int) -> Credential:
+        parts = self._open(CREDENTIAL, id_, stored, before)
+        try:
+            return envelope.put_together(id_, stored.version, *parts)
+        except Unopened as fault:
+            raise self._trouble(CREDENTIAL, id_, stored.version, fault.why) from None
+
+    def _open(self, kind: str, id_: str, stored: Versioned, before: int) -> tuple[bytes, bytes]:
+        """Open a stored value that must not be older than `before`, the version known when it was asked for."""
+        if stored.version < before:
+            raise self._trouble(kind, id_, stored.version, Why.ROLLED_BACK)
+        try:
+            parts = self._open_with(self._keyring, kind, id_, stored)
+        except Unopened as fault:
+            raise self._trouble(kind, id_, stored.version, fault.why) from None
+        self._newest[kind, id_] = max(stored.version, self._newest.get((kind, id_), 0))
+        self._broken.pop((kind, id_), None)
+        return parts
+
+    def _open_with(self, keyring: Keyring, kind: str, id_: str, stored: Versioned) -> tuple[bytes, bytes]:
+        open_part, sealed = envelope.split(stored.value)
+        opened = self._unseal(keyring, sealed, self._place(kind, id_, _field(kind), stored.version))
+        return open_part, envelope.checked(open_part, opened)
+
+    async def _write(self, kind: str, id_: str, open_part: bytes, secret: bytes, expected: int) -> int:
+        if self._broken.get((kind, id_)) == expected:
+            raise Undecryptable("the stored record does not open; it is not overwritten")
+        version = expected + 1
+        sealed = self._seal(kind, id_, _field(kind), version, envelope.vouched(open_part, secret))
+        kid = sealing.kid_of(sealed)
+        if not await self._store.put(kind, id_, envelope.join(open_part, sealed), kid=kid, expected=expected):
+            raise Conflict("the record was changed meanwhile")
+        self._newest[kind, id_] = version
+        return version
+
+    def _sealed_value(self, kind: str, id_: str, data: bytes, *, version: int) -> bytes:
+        return envelope.join(b"", self._seal(kind, id_, _field(kind), version, envelope.vouched(b"", data)))
+
+    def _seal(self, kind: str, id_: str, field: str, version: int, data: bytes) -> bytes:
+        return sealing.seal(
+            data,
+            self._place(kind, id_, field, version),
+            purpose=_PURPOSES[kind],
+            kid=self._keyring.primary.kid,
+            master=self._keyring.primary.material,
+            random=self._random(sealing.RANDOM_SIZE),
+        )
+
+    def _unseal(self, keyring: Keyring, sealed: bytes, place: Place) -> bytes:
+        key = keyring.find(sealing.kid_of(sealed))
+        if key is None:
+            raise Unopened(Why.UNKNOWN_KEY)
+        return sealing.unseal(sealed, place, purpose=_PURPOSES[place.type], master=key.material)
+
+    def _place(self, kind: str, id_: str, field: str, version: int) -> Place:
+        return Place(kind, self._namespace, id_, field, version)
+
+    def _trouble(self, kind: str, id_: str, version: int, why: Why) -> Undecryptable:
+        """Report a stored record that does not open, once per version of it, and return what to raise."""
+        trouble = Trouble(kind, id_, version, why)
+        if self._broken.get((kind, id_)) != version:
+            self._broken[kind, id_] = version
+            self._report(trouble)
+        return _undecryptable(trouble)
+
+
+def _undecryptable(trouble: Trouble) -> Undecryptable:
+    return Undecryptable(f"{trouble.kind} record, version {trouble.version}: {trouble.why.value}")
+
+
+def _field(kind: str) -> str:
+    return "secrets" if kind == CREDENTIAL else _VALUE
