@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CLIENTS_STAMP := tests/clients/node_modules/.package-lock.json
 PORT ?= 8080
 
 comma := ,
@@ -19,7 +20,7 @@ help:
 	@echo "make serve    serve with your own plan (ZCODE_API_KEY or config.yaml)"
 	@echo "make test     set everything up and run the tests"
 	@echo "make check    format, lint, types, imports"
-	@echo "make clients  real clients from npm against the gateway (Claude Code, OpenCode)"
+	@echo "make clients  real clients from npm against the gateway (Claude Code, OpenCode, Qwen Code)"
 	@echo "make bench    measure against haproxy, nginx and other gateways"
 	@echo "make soak     the promises' full number of repetitions"
 	@echo "make lock     pin the dependencies anew, a week behind the newest"
@@ -53,8 +54,15 @@ coverage: $(STAMP)
 interpreters: $(STAMP)
 	@$(BIN)/python tests/support/interpreters.py
 
-clients: $(STAMP)
-	$(BIN)/python -m pytest -q -m clients tests/clients
+clients: $(STAMP) $(CLIENTS_STAMP)
+	$(BIN)/python -m pytest -q -n 2 -m clients tests/clients
+
+# Not `npm ci`: some clients name packages for other platforms that a mirror may lack, and it refuses a lock without them.
+# What the lock holds is installed as it stands there, hash-checked; --no-save keeps both files as they are.
+$(CLIENTS_STAMP): tests/clients/package.json tests/clients/package-lock.json
+	@echo "installing the clients (once, some 650 MB) …"
+	@cd tests/clients && npm install --no-save
+	@touch $@
 
 check: $(STAMP)
 	$(BIN)/ruff format --check services tests bench

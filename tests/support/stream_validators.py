@@ -66,9 +66,16 @@ def check_anthropic_stream(stream: bytes) -> Seen:
     return state.seen
 
 
-def check_openai_stream(stream: bytes, *, include_usage: bool = False, legacy: bool = False) -> Seen:
-    """Check a whole stream for an OpenAI client; `legacy` says that it sent `functions`."""
-    state = _OpenAI(include_usage=include_usage, legacy=legacy)
+def check_openai_stream(
+    stream: bytes, *, include_usage: bool = False, legacy: bool = False, relayed: bool = False
+) -> Seen:
+    """
+    Check a whole stream for an OpenAI client; `legacy` says that it sent `functions`.
+
+    `relayed` allows what is harmless and no business of ours to repair where the upstream speaks OpenAI itself: an
+    empty text beside the finish_reason, and usage without the count of cache writes.
+    """
+    state = _OpenAI(include_usage=include_usage, legacy=legacy, relayed=relayed)
     for _, body in _frames(stream, _OPENAI_FRAME):
         state.take(body)
     assert state.over, "a stream ends with [DONE] or one error"
@@ -215,11 +222,12 @@ class _Anthropic:
 
 
 class _OpenAI:
-    def __init__(self, *, include_usage: bool, legacy: bool) -> None:
+    def __init__(self, *, include_usage: bool, legacy: bool, relayed: bool) -> None:
         self.seen = Seen()
         self.over = False
         self._include_usage = include_usage
         self._legacy = legacy
+        self._relayed = relayed
         self._head: dict[str, Any] | None = None
 
     def take(self, text: str) -> None:
@@ -269,7 +277,7 @@ class _OpenAI:
                 case "role":
                     assert value == "assistant"
                 case "content":
-                    assert first or value, "no empty deltas"
+                    assert first or value or (self._relayed and self.seen.reason), "no empty deltas"
                     self.seen.text += value
                 case "reasoning_content":
                     assert value, "no empty deltas"
@@ -312,7 +320,8 @@ class _OpenAI:
     def _finish(self, choice: dict[str, Any]) -> None:
         reason = choice["finish_reason"]
         assert reason in _FINISH_REASONS
-        assert choice["delta"] == {}
+        delta = choice["delta"]
+        assert delta == {} or (self._relayed and delta == {"content": ""}), "nothing is said beside the finish_reason"
         assert (reason == "function_call") <= self._legacy
         for tool in self.seen.tools:
             assert tool.arguments, "arguments are never empty"
@@ -326,5 +335,6 @@ class _OpenAI:
         prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
         assert _count(usage, "total_tokens") == prompt + completion, "the total is the sum"
         details = usage["prompt_tokens_details"]
-        assert _count(details, "cached_tokens") + _count(details, "cache_write_tokens") <= prompt
+        written = 0 if self._relayed and "cache_write_tokens" not in details else _count(details, "cache_write_tokens")
+        assert _count(details, "cached_tokens") + written <= prompt
         self.seen.usage = usage

@@ -1,0 +1,68 @@
+"""
+Real coding agents complete a tool round trip through the gateway, in both dialects, on both upstream formats.
+
+The simulator asks each agent to run a command that writes a file; the agent runs it and brings its output back.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.chassis.secret import Secret
+from services.gateway.wire.formats import WireFormat
+from tests.support.answer_tee import Answer
+from tests.support.gateway import RunningGateway, gateway_thread
+from tests.support.npm_clients import AGENTS, Agent
+from tests.support.stream_validators import Seen, check_anthropic_stream, check_openai_stream
+
+pytestmark = pytest.mark.clients
+
+KEY = "client-key.of-this-test"
+CLIENT_PATHS = {WireFormat.ANTHROPIC: "/v1/messages", WireFormat.OPENAI: "/v1/chat/completions"}
+UPSTREAM_PATHS = {"anthropic": "/api/anthropic/v1/messages", "openai": "/api/coding/paas/v4/chat/completions"}
+
+
+@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.name)
+def test_an_agent_completes_a_tool_round_trip(agent: Agent, upstream_format: str, tmp_path: Path):
+    prompt = "Run `sort words.txt | tee made.txt`"
+    files = {"words.txt": "quince\napricot\n"}
+    with gateway_thread(upstream_format=upstream_format, auth={"proxy_api_key": Secret(KEY)}) as gateway:
+        run = agent.run(gateway.url, KEY, prompt, tmp_path, files)
+
+    assert run.exit_code == 0, str(run)
+    assert (run.workspace / "made.txt").read_text() == "apricot\nquince\n", str(run)
+    assert run.text.startswith("(simulated answer) The tool "), str(run)
+    assert "apricot" in run.text
+    _no_fallback(gateway, agent, upstream_format)
+    streams = [_checked(agent, upstream_format, answer) for answer in gateway.answers]
+    [calling] = [seen for seen in streams if seen.tools]
+    [call] = calling.tools
+    assert json.loads(call.arguments)["command"] == "sort words.txt | tee made.txt"
+    assert streams[-1].text == run.text
+    assert call.id in json.dumps(_bodies(gateway)[-1])
+    assert "apricot\\nquince" in json.dumps(_bodies(gateway)[-1]["messages"])
+
+
+def _no_fallback(gateway: RunningGateway, agent: Agent, upstream_format: str) -> None:
+    """Exactly the round trip's two requests and the agent's own extras: all streamed, none of them twice."""
+    requests = gateway.upstream_requests
+    assert [request.path for request in requests] == [UPSTREAM_PATHS[upstream_format]] * (2 + agent.side_requests)
+    assert all(body["stream"] is True for body in _bodies(gateway))
+    assert len({request.body for request in requests}) == len(requests)
+    assert [(answer.method, answer.path, answer.status) for answer in gateway.answers] == [
+        ("POST", CLIENT_PATHS[agent.dialect], 200)
+    ] * len(requests)
+    assert all(answer.whole and answer.is_event_stream for answer in gateway.answers)
+
+
+def _checked(agent: Agent, upstream_format: str, answer: Answer) -> Seen:
+    if agent.dialect is WireFormat.ANTHROPIC:
+        return check_anthropic_stream(answer.body)
+    return check_openai_stream(answer.body, include_usage=True, relayed=upstream_format == "openai")
+
+
+def _bodies(gateway: RunningGateway) -> list[dict[str, Any]]:
+    return [json.loads(request.body) for request in gateway.upstream_requests]
