@@ -91,6 +91,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     credential_id: str
     version: int
     kind: ReportKind
+    plan: Plan = Plan.CODING  # of the lease: a login's two plans have limits and failures of their own
     reason: str = ""  # an upstream code, never text of the upstream
     until: float | None = None  # seconds since the epoch
     model: str | None = None

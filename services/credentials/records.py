@@ -23,6 +23,14 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
         return f"Secrets({', '.join(f'{name}=…' for name in held)})"
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether something may be used, and if not, why and until when."""
+
+    state: State = State.READY
+    reason: str = ""
+    usable_at: float | None = None
+
+
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """One record. Times are seconds since the epoch, by the store's clock."""
 
@@ -40,4 +48,5 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""  # why it is not ready
     usable_at: float | None = None
     blocked_models: tuple[str, ...] = ()
+    start_plan: Standing = Standing()  # of the start-plan JWT, which has limits and failures of its own
     version: int = 0  # of the stored record; 0: not stored yet
