@@ -25,13 +25,13 @@ from services.gateway.delivery import DeliverySettings
 from services.gateway.dialect import Dialect
 from services.gateway.entry import Entry, HotRoute
 from services.gateway.errors import GatewayError
+from services.gateway.event_stream import Keeper
 from services.gateway.exchange import Exchange, ExchangeSettings
 from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
 from services.gateway.identity import Platform, static_headers
 from services.gateway.leases import ConfiguredLeases, Leases
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.observation import Observation, Observer
-from services.gateway.relay import Keeper
 from services.gateway.request_log import RequestLog
 from services.gateway.rescue import dialect_of_path, fault_of_exception
 from services.gateway.routes.completion import PATHS, CompletionEndpoint

@@ -15,10 +15,11 @@ import msgspec
 from services.gateway.call import ClientCall
 from services.gateway.conversion import Conversion, Pair, WholeBody, body_conversion, stream_conversion, whole_body
 from services.gateway.downstream import Downstream
+from services.gateway.event_stream import EVENT_STREAM_HEADERS, EventStream, Headers
 from services.gateway.heads import header, passed_back, upstream_request_id
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation
-from services.gateway.relay import EVENT_STREAM_HEADERS, EventStream, Headers, StreamRelay, collect
+from services.gateway.relay import StreamRelay, collect
 from services.gateway.routing import UpstreamRoute
 from services.gateway.translation.errors import error_event
 from services.gateway.translation.fault import Fault

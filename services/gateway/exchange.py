@@ -19,12 +19,13 @@ from services.gateway.delivery import BatchDelivery, Delivery, DeliverySettings,
 from services.gateway.dialect import Dialect
 from services.gateway.downstream import Downstream
 from services.gateway.errors import GatewayError, Overloaded, UpstreamRefused, UpstreamUnreachable
+from services.gateway.event_stream import Keeper
 from services.gateway.heads import header, request_headers_for
 from services.gateway.identity import INTERLEAVED_THINKING
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation, Want, prepare
-from services.gateway.relay import Keeper, collect
+from services.gateway.relay import collect
 from services.gateway.retries import NEVER, NOT_SENT, RetryBudget, Rule, delay, rule_for
 from services.gateway.routing import Plan, Routes, UpstreamFormat, UpstreamRoute, select_route
 from services.gateway.translation.errors import read_fault
