@@ -40,16 +40,19 @@ def rule_for(fault: Fault) -> Rule:
     """Return the rule for an answer that the upstream gave."""
     if fault.retry_after is not None and fault.retry_after > _LONGEST_RETRY_AFTER:
         return NEVER
-    if fault.should_retry is False or _is_page_in_between(fault):
+    if fault.should_retry is False or _is_unexplained(fault):
         return NEVER
     rule = _BY_ACTION.get(fault.action, NEVER)
     return _BY_STATUS.get(fault.upstream_status or 0, rule) if rule is not NEVER else rule
 
 
-def _is_page_in_between(fault: Fault) -> bool:
-    """Tell a redirect or a challenge of a CDN, which a burst of retries only makes worse (promises.md T38)."""
-    status = fault.upstream_status or 0
-    return fault.upstream_code is None and 300 <= status < 500 and status not in (408, 425, 429)
+def _is_unexplained(fault: Fault) -> bool:
+    """
+    Tell a failure that the upstream did not name: an answer that broke off or is empty, which has cost its quota, or a
+    redirect or challenge of a CDN, which a burst of retries only makes worse (promises.md T38).
+    """
+    status = fault.upstream_status or 0  # none: the transport or we ourselves found the answer broken
+    return fault.upstream_code is None and status < 500 and status not in (408, 425, 429)
 
 
 def delay(rule: Rule, attempt: int, chance: float, retry_after: float | None = None) -> float | None:

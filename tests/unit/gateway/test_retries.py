@@ -5,6 +5,8 @@ import pytest
 from services.gateway.retries import NEVER, NOT_SENT, RetryBudget, Rule, delay, rule_for
 from services.gateway.translation.errors import read_fault
 from services.gateway.translation.fault import Action, Fault
+from services.gateway.transport_faults import fault_of
+from services.gateway.upstream.transport import ConnectionLost
 
 
 def _fault(action: Action, status: int = 503, **more: object) -> Fault:
@@ -38,6 +40,12 @@ def test_an_upstream_that_says_do_not_is_heeded() -> None:
 @pytest.mark.parametrize(("status", "times"), [(302, 0), (403, 0), (404, 0), (408, 1), (502, 2)])
 def test_a_page_from_something_in_between_is_not_asked_for_again(status: int, times: int) -> None:
     assert times == rule_for(read_fault(status, b"<html>Checking your browser")).times
+
+
+@pytest.mark.promise("P-41")
+@pytest.mark.parametrize("fault", [fault_of(ConnectionLost("reset")), read_fault(200, b"")], ids=["broken", "empty"])
+def test_an_answer_that_had_begun_is_not_asked_for_again(fault: Fault) -> None:
+    assert NEVER == rule_for(fault)
 
 
 def test_the_delay_grows_and_is_capped_and_jittered() -> None:
