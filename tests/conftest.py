@@ -5,7 +5,6 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.golden import Golden
 
-
 # The same examples in every run, and no verdict on how fast a busy machine is.
 settings.register_profile(
     "project",
