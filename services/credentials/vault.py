@@ -200,17 +200,37 @@ class Vault:
             self._report(trouble := Trouble(kind, id_, version, fault.why))
             raise _undecryptable(trouble) from None
 
-    def derive(self, purpose: Purpose) -> bytes:
-        """Return the primary's key for a use other than sealing. Changes with the primary: not for what is kept."""
-        return sealing.derive(self._keyring.primary.material, purpose)
+    def derive(self, purpose: Purpose, kid: int | None = None) -> bytes:
+        """
+        Return a key of 32 bytes for a use other than sealing: the primary's, or that of master key `kid`.
+
+        What is kept, such as a signed line, must keep the kid too. Raises KeyringInvalid when that key is gone.
+        """
+        key = self._keyring.primary if kid is None else self._keyring.find(kid)
+        if key is None:
+            raise KeyringInvalid(f"there is no key {kid} in the keyring")
+        return sealing.derive(key.material, purpose)
 
     # -- for a sweep and a restore
 
-    def reseal(self, kind: str, id_: str, stored: Versioned) -> bytes:
-        """Return a stored value sealed anew, under the primary, as the version that follows. Raises Undecryptable."""
-        open_part, secret = self._open(kind, id_, stored, 0)
-        sealed = self._seal(kind, id_, _field(kind), stored.version + 1, envelope.vouched(open_part, secret))
-        return envelope.join(open_part, sealed)
+    async def reseal(self, kind: str, id_: str) -> bool:
+        """
+        Seal a stored value anew, under the primary, as the version that follows; all else stays as it is.
+
+        False when there is nothing to do: it is gone, sealed so already, or changed meanwhile. Raises Undecryptable.
+        """
+        before = self._newest.get((kind, id_), 0)
+        stored = await self._store.get(kind, id_)
+        if stored is None:
+            return False
+        parts = self._open(kind, id_, stored, before)
+        if envelope.kid_of(stored.value) == self._keyring.primary.kid:
+            return False
+        try:
+            await self._write(kind, id_, *parts, stored.version)
+        except Conflict:
+            return False
+        return True
 
     def forget(self) -> None:
         """Forget which versions were seen: after a restore, older ones are right."""
