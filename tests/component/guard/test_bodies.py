@@ -188,10 +188,11 @@ async def test_a_refusal_is_read_even_by_a_client_that_is_still_sending() -> Non
     """Closed with unread bytes, the connection would be reset and the 413 lost."""
     app = RecordingApp()
     async with running_server(app, limits=LIMITS) as server, raw_client(server.port) as client:
-        await client.send(post(b"Content-Length: 4194304\r\n"), *[b"a" * 65536] * 64)
+        accepted = await client.send(post(b"Content-Length: 4194304\r\n"), *[b"a" * 65536] * 64)
         await asyncio.sleep(0.1)
         reply = await client.read()
 
+    assert accepted
     assert reply.statuses == [413]
     assert server.site.connections == 0
 

@@ -132,14 +132,16 @@ async def test_time_in_which_the_application_does_not_read_is_not_counted() -> N
         await send({"type": "http.response.body", "body": b"ok"})
 
     async with running_server(app, limits=LIMITS, lifespan="off") as server, raw_client(server.port) as client:
-        sending = asyncio.ensure_future(client.send(post(1_000_000), *[b"a" * 50_000] * 20))
-        await asyncio.sleep(0.8)
+        sending = asyncio.ensure_future(client.send(post(1_000_001), *[b"a" * 50_000] * 20))
+        await asyncio.sleep(1.4)
         read.set()
-        reply = await client.read(until=b"ok")
         await sending
+        await asyncio.sleep(0.2)
+        await client.send(b"a")
+        reply = await client.read(until=b"ok")
 
     assert reply.statuses == [200]
-    assert sizes == [1_000_000]
+    assert sizes == [1_000_001]
 
 
 async def test_a_slow_application_is_waited_for() -> None:
