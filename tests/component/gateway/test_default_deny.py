@@ -119,6 +119,7 @@ _FORGED: dict[str, tuple[str, ...]] = {
 
 
 async def test_no_route_answers_without_the_key(gateway: RunningGateway) -> None:
+    gateway.simulator.records.reset()
     for route, (name, headers) in itertools.product(_routes(gateway.gateway), _CREDENTIALS.items()):
         for method in _METHODS:
             answer = await _asked(gateway, method, _plain(route), *headers)
