@@ -355,7 +355,7 @@ def test_usage_with_impossible_characters_is_still_read() -> None:
 
 def test_nesting_without_end_ends_the_stream_in_an_error() -> None:
     machine = repair()
-    deep = b'event: message_delta\ndata: {"type":"message_delta","usage":' + b"[" * 9000 + b"]" * 9000 + b"}\n\n"
+    deep = b'event: message_delta\ndata: {"type":"message_delta","usage":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n\n"
 
     assert check_anthropic_stream(passed(START + deep, machine)).error is not None
     assert machine.fault is not None
