@@ -102,7 +102,7 @@ def test_a_drop_is_named_once() -> None:
         b'\xef\xbb\xbf{"model":"m","messages":[{"role":"user","content":"a"}]}',
         b'{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}',
         b'{"model":"m","messages":[{"role":"user","content":"a"}]} x',
-        b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"model":"m","messages":[{"role":"user","content":"a"}],"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )
 def test_bodies_that_are_no_json_are_refused(body: bytes) -> None:
