@@ -122,7 +122,8 @@ def _messages(wire: Wire, request: Json) -> list[Json]:
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("1214", "messages: must not be empty")
     for message in messages:
-        if not isinstance(message, dict) or message.get("role") not in _ROLES[wire]:
+        role = message.get("role") if isinstance(message, dict) else None
+        if not isinstance(role, str) or role not in _ROLES[wire]:
             raise BadRequestError("1214", "messages: wrong role information")
     _check_results(messages)
     return messages

@@ -37,6 +37,7 @@ def _anthropic(**fields: object) -> Conversation:
         (b'{"model": "m", "messages": []}', "1214"),
         (b'{"model": "m", "messages": ["hi"]}', "1214"),
         (b'{"model": "m", "messages": [{"role": "developer", "content": "hi"}]}', "1214"),
+        (b'{"model": "m", "messages": [{"role": {"a": 1}, "content": "hi"}]}', "1214"),
     ],
 )
 def test_a_malformed_body_is_refused_with_the_upstreams_code(body: bytes, code: str) -> None:
