@@ -20,7 +20,7 @@ import msgspec
 
 from services.credentials import sealing
 from services.credentials.contract import Kind, State
-from services.credentials.records import Credential, Secrets
+from services.credentials.records import Credential, Secrets, Standing
 from services.credentials.sealing import Unopened, Why
 
 FORMAT: Final = 1
@@ -43,6 +43,7 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     usable_at: float | None = None
     blocked_models: tuple[str, ...] = ()
+    start_plan: Standing = Standing()
 
 
 _open_decoder: Final = msgspec.json.Decoder(_Open)

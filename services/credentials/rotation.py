@@ -18,6 +18,7 @@ import msgspec
 from services.chassis.clock import Clock, SystemClock
 from services.credentials import envelope, replicas, rotation_plan, sealing
 from services.credentials.errors import Conflict, Undecryptable
+from services.credentials.failpoints import NO_FAILPOINTS
 from services.credentials.keyring import Keyring
 from services.credentials.replicas import Sleep
 from services.credentials.rotation_plan import Facts, Step
@@ -72,7 +73,7 @@ class Hooks(msgspec.Struct, frozen=True):
     progress: Callable[[Progress], None] = lambda _: None
     # Called before a keyring changes and after the sweep, with an event of promises.md C13; what it raises, stops.
     audit: Callable[[str, int], Awaitable[None]] | None = None
-    failpoint: Callable[[str], None] = lambda _: None
+    failpoint: Callable[[str], Awaitable[None]] = NO_FAILPOINTS.at
 
 
 class Rotation:
@@ -148,9 +149,9 @@ class Rotation:
     # -- the steps
 
     async def _add(self, target: int) -> None:
-        self._hooks.failpoint("rotate.before_add")
+        await self._hooks.failpoint("rotate.before_add")
         await self._change("master.add", target, self._vault.keyring.added(secrets.token_bytes(sealing.MASTER_SIZE)))
-        self._hooks.failpoint("rotate.added")
+        await self._hooks.failpoint("rotate.added")
 
     async def _wait_for_replicas(self, target: int, step: Step) -> None:
         missing_in = rotation_plan.without_key if step is Step.DISTRIBUTE else rotation_plan.unsettled
@@ -162,20 +163,20 @@ class Rotation:
             await self._sleep(_LOOK)
 
     async def _promote(self, target: int) -> None:
-        self._hooks.failpoint("rotate.before_promote")
+        await self._hooks.failpoint("rotate.before_promote")
         await self._change("master.promote", target, self._vault.keyring.promoted(target))
-        self._hooks.failpoint("rotate.promoted")
+        await self._hooks.failpoint("rotate.promoted")
 
     async def _reencrypt(self, target: int) -> Counter[int]:
         """Re-seal every record that is not under the target key; return the count of a last look at all of them."""
-        self._hooks.failpoint("rotate.before_sweep")
+        await self._hooks.failpoint("rotate.before_sweep")
         deadline = self._clock.monotonic() + self._patience
         while True:
             records = await self._records()
             left = {name: stored for name, stored in records.items() if _kid(stored) != target}
             if not left:
                 await self._audit("master.rewrap.done", target)
-                self._hooks.failpoint("rotate.swept")
+                await self._hooks.failpoint("rotate.swept")
                 return _count(records)
             before = self._resealed
             self._refuse(await self._sweep(left, total=len(records)))
@@ -187,10 +188,10 @@ class Rotation:
                 await self._sleep(_LOOK)
 
     async def _retire(self, facts: Facts) -> None:
-        self._hooks.failpoint("rotate.before_retire")
+        await self._hooks.failpoint("rotate.before_retire")
         former = rotation_plan.former(facts.keyring)
         await self._change("master.retire", facts.target, self._vault.keyring.retired(former))
-        self._hooks.failpoint("rotate.retired")
+        await self._hooks.failpoint("rotate.retired")
 
     async def _proof(self, facts: Facts) -> Proof:
         keyring = self._vault.keyring
@@ -220,7 +221,7 @@ class Rotation:
         if not isinstance(lease, Granted):
             return
         try:
-            self._hooks.failpoint("rotate.mid_sweep")
+            await self._hooks.failpoint("rotate.mid_sweep")
             self._resealed += await self._vault.reseal(kind, id_)
         finally:
             await self._store.release(kind, id_, self._owner)
