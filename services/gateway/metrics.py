@@ -8,13 +8,19 @@ per label set and kept, because a look-up costs more than the increment.
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from services.gateway.observation import Observation
+from services.gateway.translation.error_table import ROW_BY_CODE
+from services.gateway.translation.streams.events import Usage
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300, 600)
 _TOKENS: Final = (16, 64, 256, 1024, 4096, 16384, 65536, 131072, 262144, 1048576)
-_MOST_CHILDREN: Final = 4096
+_MOST_KEPT: Final = 4096
+_CODES: Final = frozenset(str(code) for code in ROW_BY_CODE)
+
+_Key = tuple[str, str, str, str, int, str, bool]
 
 
 class GatewayMetrics:
@@ -54,7 +60,7 @@ class GatewayMetrics:
             "zcode_translation_dropped_params", "Hints that an upstream could not be given.", registry=registry
         )
         Info("zcode_build", "What is running.", registry=registry).info({"version": version})
-        self._children: dict[tuple[str, ...], tuple[Counter, Histogram, Histogram]] = {}
+        self._kept: dict[_Key, _Children] = {}
 
     def gauge(self, registry: CollectorRegistry, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Export a number that is read when it is scraped."""
@@ -62,44 +68,60 @@ class GatewayMetrics:
 
     def observe(self, observation: Observation) -> None:
         """Count one exchange."""
-        model = observation.model if self._is_known_model(observation.model) else "other"
-        counter, duration, first_byte = self._children_of(observation, model)
-        counter.inc()
-        duration.observe(observation.ended_at - observation.begun_at)
+        children = self._children_of(observation)
+        children.requests.inc()
+        children.duration.observe(observation.ended_at - observation.begun_at)
         if observation.first_byte_at is not None:
-            first_byte.observe(observation.first_byte_at - observation.begun_at)
+            children.first_byte.observe(observation.first_byte_at - observation.begun_at)
         if observation.attempts > 1:
             self._retries.inc(observation.attempts - 1)
         if observation.dropped:
             self._dropped.inc(len(observation.dropped))
         if observation.usage is not None:
-            self._count_tokens(observation, model)
+            children.count(observation.usage)
 
-    def _children_of(self, seen: Observation, model: str) -> tuple[Counter, Histogram, Histogram]:
-        status_class = f"{seen.status // 100}xx"
-        code = seen.upstream_code if seen.upstream_code is not None and len(seen.upstream_code) <= 8 else ""
-        key = (seen.path, seen.provider, seen.plan, model, status_class, code, str(seen.stream).lower())
-        found = self._children.get(key)
+    def _children_of(self, seen: Observation) -> "_Children":
+        code = seen.upstream_code if seen.upstream_code in _CODES else ""
+        key = (seen.path, seen.provider, seen.plan, seen.model, seen.status // 100, code, seen.stream)
+        found = self._kept.get(key)
         if found is None:
-            found = (
-                self._requests.labels(*key[:6]),
-                self._duration.labels(model, key[6]),
-                self._first_byte.labels(model),
-            )
-            if len(self._children) < _MOST_CHILDREN:
-                self._children[key] = found
+            found = self._make(key)
+            # Bounded, because a model's name is whatever clients send; what is not kept is looked up again.
+            if len(self._kept) < _MOST_KEPT:
+                self._kept[key] = found
         return found
 
-    def _count_tokens(self, seen: Observation, model: str) -> None:
-        usage = seen.usage
-        if usage is None:
-            return
-        kinds = (
-            ("input", usage.input),
-            ("cached", usage.cache_read),
-            ("output", usage.output),
-            ("reasoning", usage.reasoning),
+    def _make(self, key: _Key) -> "_Children":
+        route, provider, plan, name, hundred, code, stream = key
+        model = name if self._is_known_model(name) else "other"
+        return _Children(
+            requests=self._requests.labels(route, provider, plan, model, f"{hundred}xx", code),
+            duration=self._duration.labels(model, str(stream).lower()),
+            first_byte=self._first_byte.labels(model),
+            input=self._tokens.labels(model, "input"),
+            cached=self._tokens.labels(model, "cached"),
+            output=self._tokens.labels(model, "output"),
+            reasoning=self._tokens.labels(model, "reasoning"),
         )
-        for kind, count in kinds:
-            if count:
-                self._tokens.labels(model, kind).observe(count)
+
+
+class _Children(msgspec.Struct, frozen=True, kw_only=True):
+    """The series that exchanges of one kind count into."""
+
+    requests: Counter
+    duration: Histogram
+    first_byte: Histogram
+    input: Histogram
+    cached: Histogram
+    output: Histogram
+    reasoning: Histogram
+
+    def count(self, usage: Usage) -> None:
+        if usage.input:
+            self.input.observe(usage.input)
+        if usage.cache_read:
+            self.cached.observe(usage.cache_read)
+        if usage.output:
+            self.output.observe(usage.output)
+        if usage.reasoning:
+            self.reasoning.observe(usage.reasoning)

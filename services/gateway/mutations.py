@@ -47,7 +47,8 @@ def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
         changed |= mutation.include_usage and _include_usage(members)
         changed |= bool(mutation.system_blocks) and _lead_with_system_messages(members, mutation.system_blocks)
     else:
-        changed |= mutation.cache_breakpoint and _mark_last_block(members)
+        # Nothing to count where no breakpoint is named anywhere, which spares most requests a second reading.
+        changed |= mutation.cache_breakpoint and _mark_last_block(members, marked=b'"cache_control"' in body)
         changed |= mutation.user_id is not None and _set_user_id(members, mutation.user_id)
         changed |= bool(mutation.system_blocks) and _lead_with_system_blocks(members, mutation.system_blocks)
     return _encode(members) if changed else body
@@ -82,7 +83,7 @@ def _lead_with_system_blocks(members: _Members, blocks: tuple[str, ...]) -> bool
     return True
 
 
-def _mark_last_block(members: _Members) -> bool:
+def _mark_last_block(members: _Members, *, marked: bool) -> bool:
     """M2: one cache breakpoint at the end of the conversation, unless the client set one there or all four are used."""
     messages = _list(members.get("messages"))
     for position in range(len(messages) - 1, -1, -1):
@@ -98,7 +99,7 @@ def _mark_last_block(members: _Members) -> bool:
     # Thinking blocks do not take a breakpoint, and an existing one is the client's decision.
     if "cache_control" in last or last.get("type") in _UNCACHEABLE:
         return False
-    if _breakpoints(members) >= _MAX_BREAKPOINTS:
+    if marked and _breakpoints(members) >= _MAX_BREAKPOINTS:
         return False
     last["cache_control"] = _EPHEMERAL
     blocks[-1] = msgspec.Raw(_encode(last))

@@ -60,7 +60,8 @@ def looks_like_error(body: bytes) -> bool:
     start = body[:16].lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start or start[:1] == b"<":
         return len(start) > 0 or not body.strip()
-    if len(body) > _LARGEST_ERROR or not any(key in body for key in (b'"error"', b'"code"', b'"success"')):
+    named = b'"error"' in body or b'"code"' in body or b'"success"' in body
+    if not named or len(body) > _LARGEST_ERROR:
         return False
     try:
         found = msgspec.json.decode(body, type=_Suspect)

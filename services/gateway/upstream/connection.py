@@ -37,7 +37,13 @@ from services.gateway.upstream.transport import (
 )
 
 _JOIN: Final = 64 * 1024  # a body up to this size goes out in one write with its head
+_READ: Final = 64 * 1024  # bytes of one read at most; left to itself the event loop takes four times as many
 _SLICE: Final = 256 * 1024  # a larger one in pieces, each only when the socket has taken the one before
+
+
+def read_buffer() -> memoryview:
+    """Return a buffer for reads; one serves all connections of an event loop, because it is emptied at once."""
+    return memoryview(bytearray(_READ))
 
 
 class Exchange(Protocol):
@@ -76,13 +82,14 @@ class Keeper(Protocol):
         """Take note that the socket is closed."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Parser callbacks and socket callbacks; entered by `start`, left through the answer or by `drop`."""
 
     __slots__ = (
         "_answer",
         "_body_bytes",
         "_body_open",
+        "_buffer",
         "_clock",
         "_complete",
         "_ends_with_connection",
@@ -110,12 +117,14 @@ class Connection(asyncio.Protocol):
         "stirred",
     )
 
-    def __init__(self, keeper: Keeper, clock: Callable[[], float]) -> None:
+    def __init__(self, keeper: Keeper, clock: Callable[[], float], buffer: memoryview | None = None) -> None:
+        """`buffer` is where reads go first; connections of one event loop may share it."""
         self.dead = False  # dropped, or lost
         self._lost = False  # the event loop is done with the socket
         self.stirred = clock()  # loop time of the last read
         self._keeper = keeper
         self._clock = clock
+        self._buffer = read_buffer() if buffer is None else buffer
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # httptools calls it per chunk: no Python frame for each
         self._parser = httptools.HttpResponseParser(self)
@@ -226,7 +235,15 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint  # always the same, so that a read brings only so much (promises.md P-44, P-71)
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._buffer[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
+        """Take what one read brought."""
         answer = self._answer
         if answer is None:
             self._keeper.discard(self)

@@ -90,5 +90,5 @@ def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+def _first(said: int | None, otherwise: int | None) -> int | None:
+    return otherwise if said is None else said
