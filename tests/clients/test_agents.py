@@ -12,9 +12,12 @@ import pytest
 
 from services.chassis.secret import Secret
 from services.gateway.wire.formats import WireFormat
+from services.simulator.app import Simulator
+from services.simulator.script import Script
 from tests.support.answer_tee import Answer
 from tests.support.gateway import RunningGateway, gateway_thread
-from tests.support.npm_clients import AGENTS, Agent
+from tests.support.npm_clients import AGENTS, CLAUDE_CODE, QWEN_OPENAI, Agent
+from tests.support.simulated import TEST_SETTINGS
 from tests.support.stream_validators import Seen, check_anthropic_stream, check_openai_stream
 
 pytestmark = pytest.mark.clients
@@ -44,6 +47,22 @@ def test_an_agent_completes_a_tool_round_trip(agent: Agent, upstream_format: str
     assert streams[-1].text == run.text
     assert call.id in json.dumps(_bodies(gateway)[-1])
     assert "apricot\\nquince" in json.dumps(_bodies(gateway)[-1]["messages"])
+
+
+@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
+@pytest.mark.parametrize("agent", [CLAUDE_CODE, QWEN_OPENAI], ids=lambda agent: agent.name)
+def test_an_agent_tells_its_user_why_a_stream_broke_and_asks_no_second_time(
+    agent: Agent, upstream_format: str, tmp_path: Path
+):
+    simulator = Simulator(TEST_SETTINGS)
+    simulator.scripts.push(Script(cut=900))
+    with gateway_thread(upstream_format=upstream_format, simulator=simulator) as gateway:
+        run = agent.run(gateway.url, KEY, "Hello", tmp_path)
+
+    assert "API Error: The upstream broke off its answer" in run.output, str(run)
+    assert [body["stream"] for body in _bodies(gateway)] == [True]
+    [answer] = gateway.answers
+    assert _checked(agent, upstream_format, answer).error is not None
 
 
 def _no_fallback(gateway: RunningGateway, agent: Agent, upstream_format: str) -> None:
