@@ -11,7 +11,7 @@ from collections import deque
 from typing import Final
 
 from services.gateway.upstream.answer import PooledAnswer
-from services.gateway.upstream.connection import Connection
+from services.gateway.upstream.connection import Connection, read_buffer
 from services.gateway.upstream.request_head import HeadWriter
 from services.gateway.upstream.transport import ConnectFailed, ConnectionLost, Origin
 
@@ -21,11 +21,12 @@ _SHUT_SECONDS: Final = 1.0  # an aborted socket needs a turn or two of the event
 class OriginPool:
     """Slots and connections of one origin. Knows no clock but the times it is given."""
 
-    __slots__ = ("_cap", "_queue", "emptied", "head", "idle", "live", "open", "origin")
+    __slots__ = ("_cap", "_queue", "buffer", "emptied", "head", "idle", "live", "open", "origin")
 
     def __init__(self, origin: Origin, cap: int) -> None:
         self.origin = origin
         self.head = HeadWriter(origin)
+        self.buffer = read_buffer()
         self.idle: list[Connection] = []
         self.live: set[PooledAnswer] = set()
         self.open: set[Connection] = set()  # until the event loop has closed the socket

@@ -94,7 +94,7 @@ class PooledTransport:
         limit = _limit(timeouts.connect, answer)
         try:
             async with limit:
-                connection = await dial(pool.origin, self._tls, lambda: Connection(pool, loop.time))
+                connection = await dial(pool.origin, self._tls, lambda: Connection(pool, loop.time, pool.buffer))
         except TimeoutError:
             _raise_if_total(limit, answer)
             raise ConnectFailed(f"cannot connect to {pool.origin.host} within {timeouts.connect:g} s") from None
