@@ -5,6 +5,7 @@ Nothing of the client's travels but three checked values; nothing of the upstrea
 """
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,9 @@ _JSON: Final = (b"content-type", b"application/json")
 _ACCEPT_ANY: Final = (b"accept", b"application/json")
 _ACCEPT_EVENTS: Final = (b"accept", b"text/event-stream")
 _IDENTITY: Final = (b"accept-encoding", b"identity")
+
+# What an accept-encoding may be made of; anything else stays here.
+_CODINGS: Final = re.compile(rb"[A-Za-z0-9*;=.,+ \t-]{1,256}")
 
 _BACK: Final = frozenset(
     {b"retry-after", b"retry-after-ms", b"anthropic-organization-id", b"openai-processing-ms", b"openai-version"}
@@ -52,9 +56,10 @@ def _accepted(call: ClientCall, route: UpstreamRoute) -> tuple[bytes, bytes]:
 
     Event streams are asked for plain, because the listed repairs and the first-event check read them.
     """
-    if call.accept_encoding is None or call.stream or call.format is not route.format:
+    accepted = call.accept_encoding
+    if accepted is None or call.stream or call.format is not route.format or not _CODINGS.fullmatch(accepted):
         return _IDENTITY
-    return (b"accept-encoding", call.accept_encoding)
+    return (b"accept-encoding", accepted)
 
 
 def header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
