@@ -7,6 +7,7 @@ clock, and renewing it does not raise the generation, so that nobody is woken fo
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -60,10 +61,8 @@ class Reporter:
         self._said = report
 
     async def leave(self) -> None:
-        """Take the report back, on the way out."""
+        """Be gone, without a minute of doubt; the next roll call clears the report away."""
         await self._store.release(META, self._id, self._id)
-        await self._store.remove(META, self._id, expected=self._version)
-        self._said = None
 
     async def _return(self) -> None:
         """Start over: on the first report, and after a silence in which others may have cleaned up."""
@@ -101,7 +100,8 @@ async def living(store: Store, vault: Vault) -> tuple[Replica, ...]:
         lease = await store.acquire(META, id_, "roll-call", ttl=_PROBE, seen=stored.version)
         if isinstance(lease, Granted):
             await store.release(META, id_, "roll-call")
-            await store.remove(META, id_, expected=stored.version)
+            with contextlib.suppress(Conflict):  # it came back in this moment, and will report again
+                await vault.remove(META, id_, stored.version)
         else:  # busy: it holds its lease; stale: it has just said something new
             found.append(await _report(vault, id_))
     return tuple(found)

@@ -167,9 +167,10 @@ class Vault:
         return msgspec.structs.replace(record, version=version)
 
     async def remove(self, kind: str, id_: str, expected: int) -> None:
-        """Remove a record, opened or not, because a person wants it. Raises Conflict."""
+        """Remove a record, opened or not, because a person wants it; its versions may start anew. Raises Conflict."""
         if not await self._store.remove(kind, id_, expected=expected):
             raise Conflict("the record was changed meanwhile")
+        self._newest.pop((kind, id_), None)
         self._broken.pop((kind, id_), None)
 
     # -- other stored values

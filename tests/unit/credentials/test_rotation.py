@@ -1,0 +1,307 @@
+"""One rotation, step by step, in a world that holds still or gets in the way."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.credentials.errors import Conflict, KeyringInvalid
+from services.credentials.keyring import Keyring
+from services.credentials.replicas import Reporter
+from services.credentials.rotation import RATE, Hooks, Progress, Proof, Rotation
+from services.credentials.rotation_plan import Step
+from services.credentials.stores.memory import MemoryStore
+from services.credentials.stores.port import Granted
+from services.credentials.vault import META, Vault
+from tests.support.clock import ManualClock
+from tests.support.vaults import ADDED, FIRST, PROMOTED, contents, credential, filled, overwrite
+
+
+class Holder:
+    """A keyring kept in memory."""
+
+    def __init__(self, keyring: Keyring = FIRST) -> None:
+        self.keyring = keyring
+        self.written = 0
+
+    async def read(self) -> Keyring:
+        return self.keyring
+
+    async def write(self, keyring: Keyring) -> None:
+        self.keyring = keyring
+        self.written += 1
+
+
+class World:
+    """A store with records, a keyring, and time that passes only while the rotation sleeps."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.store = MemoryStore(self.clock)
+        self.holder = Holder()
+        self.progress: list[Progress] = []
+        self.audited: list[tuple[str, int, int]] = []
+        self.meanwhile: list[Callable[[], object]] = []
+
+    async def filled(self, count: int = 5) -> "World":
+        await filled(self.store, count)
+        return self
+
+    async def sleep(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        if self.meanwhile:
+            await self.meanwhile.pop(0)()  # type: ignore[misc]
+
+    async def audit(self, event: str, kid: int) -> None:
+        self.audited.append((event, kid, self.holder.written))
+
+    def rotation(self, *, at_least: int = 0, patience: float = 20.0) -> Rotation:
+        return Rotation(
+            self.store,
+            Vault(self.store, self.holder.keyring),
+            self.holder,
+            at_least=at_least,
+            patience=patience,
+            hooks=Hooks(progress=self.progress.append, audit=self.audit),
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    def steps(self) -> list[Step]:
+        found: list[Step] = []
+        for progress in self.progress:
+            if not found or found[-1] is not progress.step:
+                found.append(progress.step)
+        return found
+
+
+async def test_a_rotation_takes_every_step_in_order_and_shows_a_count() -> None:
+    world = await World().filled()
+
+    proof = await world.rotation().run()
+
+    assert world.steps() == [Step.ADD, Step.PROMOTE, Step.REENCRYPT, Step.RETIRE, Step.DONE]
+    assert proof == Proof(primary=2, retired=(1,), counts={2: 7}, resealed=7, replicas=0)
+    assert [key.state.value for key in world.holder.keyring] == ["retired", "primary"]
+    vault = Vault(world.store, world.holder.keyring.without(1))
+    await vault.unlock()
+    assert [found.secrets for found in await vault.credentials()] == [credential(n).secrets for n in range(5)]
+
+
+async def test_master_actions_are_audited_before_they_are_done() -> None:
+    world = await World().filled()
+
+    await world.rotation().run()
+
+    assert world.audited == [
+        ("master.add", 2, 0),
+        ("master.promote", 2, 1),
+        ("master.rewrap.done", 2, 2),
+        ("master.retire", 2, 2),
+    ]
+
+
+async def test_nothing_changes_when_it_cannot_be_audited() -> None:
+    async def refuse(event: str, kid: int) -> None:
+        raise OSError("the audit log is full")
+
+    world = await World().filled()
+    world.audit = refuse  # type: ignore[method-assign]
+
+    with pytest.raises(OSError, match="audit"):
+        await world.rotation().run()
+
+    assert world.holder.keyring == FIRST
+
+
+async def test_a_rotation_runs_without_hooks() -> None:
+    world = await World().filled(1)
+
+    assert (await Rotation(world.store, Vault(world.store, FIRST), world.holder, rate=1e6).run()).counts == {2: 3}
+
+
+async def test_records_are_sealed_anew_at_the_agreed_rate() -> None:
+    world = await World().filled(98)
+    started = world.clock.monotonic()
+
+    await world.rotation().run()
+
+    assert world.clock.monotonic() - started == pytest.approx(100 / RATE)
+    assert [progress.done for progress in world.progress if progress.total == 100] == list(range(1, 101))
+
+
+async def test_a_second_rotation_takes_the_next_key() -> None:
+    world = await World().filled()
+    await world.rotation().run()
+
+    proof = await world.rotation().run()
+
+    assert (proof.primary, proof.retired, proof.counts) == (3, (1, 2), {3: 7})
+
+
+@pytest.mark.parametrize("keyring", [ADDED, PROMOTED], ids=["added", "promoted"])
+async def test_a_rotation_that_was_begun_is_gone_on_with(keyring: Keyring) -> None:
+    world = await World().filled()
+    world.holder.keyring = keyring
+
+    proof = await world.rotation().run()
+
+    assert (proof.primary, proof.retired, proof.counts) == (2, (1,), {2: 7})
+    assert Step.ADD not in world.steps()
+
+
+async def test_a_keyring_of_another_store_is_not_rotated() -> None:
+    world = await World().filled()
+    world.holder.keyring = Keyring.generate(b"another keyring, 32 bytes long  ")
+
+    with pytest.raises(KeyringInvalid):
+        await world.rotation().run()
+
+    assert world.holder.written == 0
+
+
+# -- replicas
+
+
+async def replica(world: World, name: str = "a") -> tuple[Vault, Callable[[], object]]:
+    vault = Vault(world.store, FIRST)
+    reporter = Reporter(world.store, vault, name)
+    await reporter.report()
+
+    async def catch_up() -> None:
+        await vault.adopt(world.holder.keyring)
+        await reporter.report()
+
+    return vault, catch_up
+
+
+async def test_a_key_is_promoted_only_when_every_replica_has_it_and_swept_only_when_every_replica_uses_it() -> None:
+    world = await World().filled()
+    vault, catch_up = await replica(world)
+
+    async def nothing() -> None:
+        assert vault.keyring == FIRST or world.holder.keyring.primary.kid == 2
+
+    world.meanwhile = [nothing, catch_up, nothing, catch_up]
+    proof = await world.rotation().run()
+
+    assert world.steps() == [
+        Step.ADD,
+        Step.DISTRIBUTE,
+        Step.PROMOTE,
+        Step.SETTLE,
+        Step.REENCRYPT,
+        Step.RETIRE,
+        Step.DONE,
+    ]
+    assert proof.replicas == 1
+    assert {progress.waiting_for for progress in world.progress} == {(), ("a",)}
+
+
+async def test_a_replica_that_never_gets_the_key_stops_the_rotation_before_anything_is_sealed_with_it() -> None:
+    world = await World().filled()
+    _, keep = await replica(world, "slow")
+    del keep
+
+    with pytest.raises(Conflict, match=r"without the new key after 20 s: slow"):
+        await world.rotation().run()
+
+    assert world.holder.keyring.primary.kid == 1
+    assert {stored.kid for stored in (await contents(world.store)).values()} == {1}
+
+
+async def test_replicas_that_are_known_to_run_and_say_nothing_are_waited_for() -> None:
+    world = await World().filled()
+
+    with pytest.raises(Conflict, match=r"\?, \?"):
+        await world.rotation(at_least=2).run()
+
+
+# -- others
+
+
+async def test_of_two_rotations_one_runs() -> None:
+    world = await World().filled()
+    assert isinstance(await world.store.acquire(META, "rotation", "other", ttl=1e6, seen=0), Granted)
+
+    with pytest.raises(Conflict, match="another rotation is running"):
+        await world.rotation().run()
+
+    assert world.holder.written == 0
+
+
+async def test_a_rotation_goes_on_by_itself_after_one_that_was_killed() -> None:
+    world = await World().filled()
+    await world.store.acquire(META, "rotation", "killed", ttl=30.0, seen=0)
+
+    assert (await world.rotation().run()).counts == {2: 7}
+
+
+async def test_a_rotation_that_lost_its_lease_stops() -> None:
+    world = await World().filled(5)
+
+    async def pause() -> None:
+        world.clock.advance(60)
+        await world.store.acquire(META, "rotation", "other", ttl=1e6, seen=0)
+
+    world.meanwhile = [pause]
+    with pytest.raises(Conflict, match="taken over"):
+        await world.rotation().run()
+
+
+async def test_a_long_rotation_keeps_its_lease() -> None:
+    world = await World().filled(1100)  # 22 seconds
+
+    assert (await world.rotation().run()).resealed == 1102
+
+
+async def test_a_record_that_is_being_refreshed_is_sealed_anew_afterwards() -> None:
+    world = await World().filled(2)
+    name = ("cred", credential(0).id)
+    await world.store.acquire(*name, "refresh", ttl=5.0, seen=1)
+
+    proof = await world.rotation().run()
+
+    assert (proof.counts, proof.resealed) == ({2: 4}, 4)
+    assert world.clock.monotonic() >= 1_005.0
+
+
+async def test_a_record_that_stays_in_use_stops_the_rotation_and_keeps_the_old_key() -> None:
+    world = await World().filled(2)
+    await world.store.acquire("cred", credential(0).id, "refresh", ttl=1e6, seen=1)
+
+    with pytest.raises(Conflict, match="1 records are in use"):
+        await world.rotation().run()
+
+    assert [key.state.value for key in world.holder.keyring] == ["decrypt", "primary"]
+
+
+async def test_a_record_that_was_written_meanwhile_is_left_to_the_next_look() -> None:
+    world = await World().filled(2)
+    other = Vault(world.store, ADDED)
+
+    async def write() -> None:
+        await other.write_credential(credential(1, label="meanwhile"), 1)
+
+    world.meanwhile = [write]
+    proof = await world.rotation().run()
+
+    assert proof.counts == {2: 4}
+    found = await Vault(world.store, world.holder.keyring).read_credential(credential(1).id)
+    assert (found.label, found.version) == ("meanwhile", 3)
+
+
+@pytest.mark.parametrize("broken", [1, 12])
+async def test_records_that_do_not_open_keep_the_old_key_and_are_named(broken: int) -> None:
+    world = await World().filled(20)
+    for number in range(broken):
+        await overwrite(world.store, "cred", credential(number).id, b"rubbish")
+
+    with pytest.raises(Conflict, match=rf"^{broken} records do not open.*crd_000000000000") as caught:
+        await world.rotation().run()
+
+    assert ("…" in str(caught.value)) is (broken > 10)
+    assert [key.state.value for key in world.holder.keyring] == ["decrypt", "primary"]
+    vault = Vault(world.store, world.holder.keyring)
+    for number in range(broken):
+        await vault.remove("cred", credential(number).id, 2)
+    assert (await world.rotation().run()).counts == {2: 22 - broken}
