@@ -10,6 +10,7 @@ import logging
 import time
 from typing import Any, Final
 
+from services.chassis.logs import lines_together, vetted
 from services.gateway.observation import Observation
 
 _log: Final = logging.getLogger("zcode.request")
@@ -25,7 +26,7 @@ def fields_of(seen: Observation) -> dict[str, Any]:
         "method": seen.method,
         "route": seen.path,
         "status": seen.status,
-        "model": seen.model,
+        "model": vetted(seen.model),
         "stream": seen.stream,
         "client_format": seen.client_format,
         "upstream_format": seen.upstream_format,
@@ -34,12 +35,12 @@ def fields_of(seen: Observation) -> dict[str, Any]:
         "key_id": seen.key_id,
         "credential_id": seen.credential_id,
         "upstream_status": seen.upstream_status,
-        "upstream_code": seen.upstream_code,
-        "upstream_request_id": seen.upstream_request_id,
+        "upstream_code": vetted(seen.upstream_code),
+        "upstream_request_id": vetted(seen.upstream_request_id),
         "code": seen.code,
         "attempts": seen.attempts,
         "cancelled": seen.cancelled,
-        "dropped": list(seen.dropped),
+        "dropped": [vetted(name) for name in seen.dropped],
         "input_tokens": None if usage is None else usage.input,
         "cached_tokens": None if usage is None else usage.cache_read,
         "output_tokens": None if usage is None else usage.output,
@@ -68,8 +69,10 @@ class RequestLog:
         """Write what waits."""
         self._handle = None
         waiting, self._waiting = self._waiting, []
-        for moment, observation in waiting:
-            record = _log.makeRecord(_log.name, logging.INFO, "", 0, "request", (), None)
-            record.created = moment
-            record.fields = fields_of(observation)
-            _log.handle(record)
+        with lines_together():
+            for moment, observation in waiting:
+                record = _log.makeRecord(_log.name, logging.INFO, "", 0, "request", (), None)
+                record.created = moment
+                record.fields = fields_of(observation)
+                record.vetted = True
+                _log.handle(record)

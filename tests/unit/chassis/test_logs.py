@@ -1,0 +1,114 @@
+"""Lines are whole, secrets that slip into them are cut out, and many lines cost one write."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from services.chassis.logs import ConsoleFormatter, JsonFormatter, LineHandler, lines_together, redacted, set_up, vetted
+
+SECRETS = [
+    "zrp_abcdefghijkl_" + "A1b2C3d4E5" * 4 + "xyz",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl",
+    "0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
+    "Bearer abcdefghijklmnop",
+]
+
+
+class Counting(io.StringIO):
+    """A stream that counts how often it is written to."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+@pytest.fixture
+def stream() -> Iterator[Counting]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    out = Counting()
+    set_up("info", "json", out)
+    yield out
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def _record(message: str, **more: object) -> logging.LogRecord:
+    record = logging.getLogger("zcode.test").makeRecord("zcode.test", logging.INFO, "", 0, message, (), None)
+    for name, value in more.items():
+        setattr(record, name, value)
+    return record
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_what_looks_like_a_secret_is_cut_out(secret: str) -> None:
+    assert secret not in redacted(f"before {secret} after")
+    assert secret not in JsonFormatter().format(_record(f"key {secret}"))
+    assert secret not in ConsoleFormatter().format(_record("x", fields={"model": secret}))
+    assert secret not in (vetted(secret) or "")
+
+
+def test_a_field_that_is_too_short_for_a_secret_stays() -> None:
+    assert "glm-5.2" == vetted("glm-5.2")
+    assert vetted(None) is None
+
+
+def test_a_json_line_holds_the_fields_and_the_error() -> None:
+    try:
+        int("quoted prompt")
+    except ValueError:
+        record = _record("failed", exc_info=sys.exc_info(), fields={"status": 500})
+
+    line = json.loads(JsonFormatter().format(record))
+
+    assert ("failed", "info", 500, "ValueError") == (line["event"], line["level"], line["status"], line["error"])
+    assert line["ts"].endswith("Z")
+    assert "traceback" in line
+
+
+def test_a_console_line_leaves_out_what_is_not_set() -> None:
+    line = ConsoleFormatter().format(_record("request", fields={"status": 200, "code": None, "dropped": []}))
+
+    assert line.endswith("request status=200 dropped=[]")
+
+
+def test_lines_are_written_one_by_one_or_together(stream: Counting) -> None:
+    log = logging.getLogger("zcode.test")
+    log.info("one")
+    assert 1 == stream.writes
+    with lines_together():
+        log.info("two")
+        log.info("three")
+        assert 1 == stream.writes
+
+    assert 2 == stream.writes
+    assert ["one", "two", "three"] == [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+
+
+def test_nothing_held_is_nothing_written(stream: Counting) -> None:
+    with lines_together():
+        pass
+
+    assert 0 == stream.writes
+
+
+def test_a_record_that_cannot_be_written_does_not_raise(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Counting()
+    record = logging.getLogger("zcode.test").makeRecord("x", logging.INFO, "", 0, "%d", ("not a number",), None)
+
+    LineHandler(out).handle(record)
+
+    assert "" == out.getvalue()
+    assert "not a number" in capsys.readouterr().err
+
+
+def test_libraries_that_log_per_request_are_quiet(stream: Counting) -> None:
+    logging.getLogger("httpx2").info("a line per request")
+
+    assert "" == stream.getvalue()
