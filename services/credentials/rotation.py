@@ -27,12 +27,11 @@ from services.credentials.stores.port import Granted, Store, Versioned
 from services.credentials.vault import META, SEALED_KINDS, Vault
 
 RATE: Final = 50.0  # records re-sealed per second
+LEASE: Final = 30.0  # seconds until a rotation that was killed may go on; renewed at a third
 PATIENCE: Final = 300.0  # seconds to wait for replicas, or for records that others hold
 UNREADABLE: Final = 0  # in a count: records that do not say which key they are under
 
-_LEASE: Final = "rotation"
-_LEASE_LIFE: Final = 30.0  # seconds; renewed at a third
-_RECORD_LEASE: Final = 10.0
+_NAME: Final = "rotation"  # of the lease
 _LOOK: Final = 1.0  # seconds between two looks at what others do
 
 _Name = tuple[str, str]
@@ -88,6 +87,7 @@ class Rotation:
         at_least: int = 0,
         rate: float = RATE,
         patience: float = PATIENCE,
+        lease: float = LEASE,
         hooks: Hooks | None = None,
         clock: Clock | None = None,
         sleep: Sleep = asyncio.sleep,
@@ -98,6 +98,7 @@ class Rotation:
         self._at_least = at_least
         self._pause = 1 / rate
         self._patience = patience
+        self._lease = lease
         self._hooks = hooks or Hooks()
         self._clock: Clock = clock or SystemClock()
         self._sleep = sleep
@@ -117,7 +118,7 @@ class Rotation:
         try:
             return await self._run()
         finally:
-            await self._store.release(META, _LEASE, self._owner)
+            await self._store.release(META, _NAME, self._owner)
 
     async def _run(self) -> Proof:
         await self._vault.adopt(await self._holder.read())
@@ -217,7 +218,7 @@ class Rotation:
 
     async def _reseal(self, kind: str, id_: str, stored: Versioned) -> None:
         """Re-seal one record, unless somebody works on it or has written it meanwhile: the next look decides."""
-        lease = await self._store.acquire(kind, id_, self._owner, ttl=_RECORD_LEASE, seen=stored.version)
+        lease = await self._store.acquire(kind, id_, self._owner, ttl=self._lease / 3, seen=stored.version)
         if not isinstance(lease, Granted):
             return
         try:
@@ -247,6 +248,9 @@ class Rotation:
     async def _change(self, event: str, kid: int, keyring: Keyring) -> None:
         """Change the keyring everywhere this process can: where it is kept first, then in its own vault."""
         await self._audit(event, kid)
+        await self._keep_lease(fresh=True)
+        if await self._holder.read() != self._vault.keyring:
+            raise Conflict("the keyring was changed by somebody else")
         await self._holder.write(keyring)
         await self._vault.adopt(keyring)
 
@@ -256,19 +260,20 @@ class Rotation:
 
     async def _take_lease(self) -> None:
         """Wait for as long as a rotation that was killed keeps its lease; one that runs keeps it longer."""
-        deadline = self._clock.monotonic() + 1.1 * _LEASE_LIFE
+        deadline = self._clock.monotonic() + 1.1 * self._lease
         while True:
-            lease = await self._store.acquire(META, _LEASE, self._owner, ttl=_LEASE_LIFE, seen=0)
+            lease = await self._store.acquire(META, _NAME, self._owner, ttl=self._lease, seen=0)
             if isinstance(lease, Granted):
                 return
             if self._clock.monotonic() > deadline:
                 raise Conflict("another rotation is running")
             await self._sleep(_LOOK)
 
-    async def _keep_lease(self) -> None:
-        if (now := self._clock.monotonic()) - self._renewed < _LEASE_LIFE / 3:
+    async def _keep_lease(self, *, fresh: bool = False) -> None:
+        """Renew the lease when a third of it is over, or now; a lease that was lost is not taken again."""
+        if (now := self._clock.monotonic()) - self._renewed < self._lease / 3 and not fresh:
             return
-        if not await self._store.renew(META, _LEASE, self._owner, ttl=_LEASE_LIFE):
+        if not await self._store.renew(META, _NAME, self._owner, ttl=self._lease):
             raise Conflict("another rotation has taken over")
         self._renewed = now
 

@@ -248,6 +248,22 @@ async def test_a_rotation_that_lost_its_lease_stops() -> None:
         await world.rotation().run()
 
 
+async def test_a_keyring_that_somebody_else_changed_is_not_overwritten() -> None:
+    world = await World().filled()
+    changed = FIRST.added(b"by hand, by somebody in a hurry ")
+    await replica(world)
+
+    async def interfere() -> None:
+        await Reporter(world.store, Vault(world.store, world.holder.keyring), "a").report()
+        world.holder.keyring = changed
+
+    world.meanwhile = [interfere]
+    with pytest.raises(Conflict, match="changed by somebody else"):
+        await world.rotation().run()
+
+    assert world.holder.keyring == changed
+
+
 async def test_a_long_rotation_keeps_its_lease() -> None:
     world = await World().filled(1100)  # 22 seconds
 
