@@ -46,30 +46,31 @@ class Reporter:
         self._store = store
         self._vault = vault
         self._id = PREFIX + replica
-        self._version = 0
+        self._version: int | None = None  # of the stored report; None: look again
         self._said: _Report | None = None
 
     async def report(self) -> None:
         """Say what the vault's keyring is, if that is news, and be alive for LIFE seconds more."""
-        if not await self._store.renew(META, self._id, self._id, ttl=LIFE):
-            await self._return()
+        alive = self._version is not None and await self._store.renew(META, self._id, self._id, ttl=LIFE)
+        version = self._version if alive and self._version is not None else await self._return()
         keyring = self._vault.keyring
         report = _Report(keyring.primary.kid, keyring.fingerprints())
         if report == self._said:
             return
-        self._version = await self._vault.write_value(META, self._id, msgspec.json.encode(report), self._version)
+        self._version = None  # until it is known that the write was done
+        self._version = await self._vault.write_value(META, self._id, msgspec.json.encode(report), version)
         self._said = report
 
     async def leave(self) -> None:
         """Be gone, without a minute of doubt; the next roll call clears the report away."""
         await self._store.release(META, self._id, self._id)
 
-    async def _return(self) -> None:
-        """Start over: on the first report, and after a silence in which others may have cleaned up."""
+    async def _return(self) -> int:
+        """Start over: after a restart under the same name, and after a silence in which others may have cleaned up."""
         stored = await self._store.get(META, self._id)
-        self._version = 0 if stored is None else stored.version
-        self._said = None
+        self._version, self._said = 0 if stored is None else stored.version, None
         await self._store.acquire(META, self._id, self._id, ttl=LIFE, seen=self._version)
+        return self._version
 
 
 async def follow(

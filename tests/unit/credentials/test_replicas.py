@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.credentials import replicas
-from services.credentials.errors import KeyringInvalid
+from services.credentials.errors import Conflict, KeyringInvalid
 from services.credentials.keyring import Keyring
 from services.credentials.replicas import LIFE, Reporter
 from services.credentials.rotation_plan import Replica
@@ -65,12 +65,14 @@ async def test_a_replica_that_fell_silent_is_forgotten_and_welcome_when_it_retur
     assert await replicas.living(store, vault) == (said("a", FIRST),)
 
 
-async def test_a_replica_that_leaves_is_not_waited_for_and_its_successor_of_the_same_name_is_heard() -> None:
+@pytest.mark.parametrize("left", [True, False], ids=["left", "killed"])
+async def test_a_replica_that_leaves_is_not_waited_for_and_its_successor_of_the_same_name_is_heard(left: bool) -> None:
     store = MemoryStore()
     vault = await filled(store, 0)
     reporter = Reporter(store, vault, "a")
     await reporter.report()
-    await reporter.leave()
+    if left:
+        await reporter.leave()
 
     successor = Reporter(store, Vault(store, ADDED), "a")
     await successor.report()
@@ -78,6 +80,21 @@ async def test_a_replica_that_leaves_is_not_waited_for_and_its_successor_of_the_
     await successor.leave()
 
     assert await replicas.living(store, vault) == ()
+
+
+async def test_a_replica_that_was_overtaken_by_another_of_its_name_says_so_again() -> None:
+    store = MemoryStore()
+    vault = await filled(store, 0)
+    first, second = Reporter(store, vault, "a"), Reporter(store, Vault(store, ADDED), "a")
+    await first.report()
+    await second.report()
+
+    await vault.adopt(PROMOTED)
+    with pytest.raises(Conflict):
+        await first.report()
+    await first.report()
+
+    assert await replicas.living(store, Vault(store, PROMOTED)) == (said("a", PROMOTED),)
 
 
 async def test_a_report_that_somebody_forged_counts_as_a_replica_without_any_key() -> None:
