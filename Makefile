@@ -74,9 +74,17 @@ check: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m pytest -q -m soak
 
-bench: $(STAMP)
-	$(BIN)/python -m bench
+# BENCH="--quick" is 2 minutes without other gateways, BENCH="--full" the thorough one. Needs a C compiler and 2 cores.
+bench: $(STAMP) .venv-bench/.installed
+	$(BIN)/python -m bench $(BENCH)
+
+# matplotlib draws the plot; it stays out of the project's own environment.
+.venv-bench/.installed: bench/requirements.lock
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r bench/requirements.lock
+	@touch $@
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-config --exclude-newer "1 week" bench/requirements.in -o bench/requirements.lock

@@ -1,1 +1,1 @@
-"""Measures the gateway against other proxies on one machine, in one session. `python -m bench --help`; see README.md."""
+"""Measures the gateway against other proxies on one machine, in one session: `python -m bench`; see README.md."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ Result = dict[str, Any]
 END: Final[dict[Dialect, str]] = {"anthropic": "message_stop", "openai": "[DONE]"}
 
 
+_SHAPE_SECONDS: Final = 15.0
+
+
 class LoadFailed(Exception):
     """The load generator did not end well, or the answers were wrong."""
 
@@ -29,8 +33,13 @@ class Mock:
         self.port = process.port
 
     def shape(self, *, events: int = 200, pace: int = 0, single: bool = False, hold: bool = False) -> None:
-        """Say what streams look like from now on; `pace` in microseconds."""
-        self._get(f"/_control?events={events}&pace={pace}&single={int(single)}&hold={int(hold)}")
+        """Say what streams look like from now on, once none is open any more; `pace` in microseconds."""
+        target = f"/_control?events={events}&pace={pace}&single={int(single)}&hold={int(hold)}"
+        until = time.monotonic() + _SHAPE_SECONDS
+        while not self._get(target)["shaped"]:
+            if time.monotonic() > until:
+                raise LoadFailed("streams of clients that left are still open upstream")
+            time.sleep(0.05)
 
     def statistics(self) -> dict[str, int]:
         """Return the mock's counters."""
@@ -73,7 +82,7 @@ class Load:
     @contextlib.contextmanager
     def held(self, *options: object, wait: float) -> Iterator[None]:
         """Hold streams open for the length of the block, which begins when all of them are."""
-        with self._started(("-w", wait + 30, *options)) as process:
+        with self._started(("-H", "-w", wait + 30, *options)) as process:
             if process.stdout is None or process.stdin is None:
                 raise LoadFailed("no pipe")
             line = process.stdout.readline()

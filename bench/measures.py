@@ -79,6 +79,11 @@ def _batch(bench: Bench, target: Target, connections: int, *, big: bool = False)
     return result, _common(bench, target, result, result["answers"])
 
 
+def warm_up(bench: Bench, target: Target) -> None:
+    """Let just-in-time compilers, pools and caches settle; nothing is measured."""
+    _run(bench, target, _request(target), "-c", 16, warm=bench.window, seconds=bench.window)
+
+
 def json_16(bench: Bench, target: Target) -> Values:
     """Small JSON, 16 connections: requests a second, CPU a request."""
     result, values = _batch(bench, target, 16)
@@ -145,7 +150,6 @@ def _paced(bench: Bench, target: Target, streams: int, seconds: float) -> Values
     options = ("-c", streams, "-R", ramp, "-w", 1, "-t", seconds)
     result = load.run(*options, seconds=ramp + 1 + seconds)
     result["stuck_counts"] = 0
-    time.sleep(0.2)  # for the streams to be given up upstream before the shape changes
     bench.mock.shape()
     offered = streams * result["seconds"] * 1e6 / PACE
     delay = result["delay"] or {"p50": float("inf"), "p99": float("inf")}
@@ -177,7 +181,6 @@ def idle_memory(bench: Bench, target: Target) -> Values:
     with _load(bench, target, _request(target, stream=True)).held("-c", streams, "-R", 1.5, wait=20):
         time.sleep(1.0)
         full = target.process.memory()
-    time.sleep(0.2)
     bench.mock.shape()
     return {"base": base / _MEGABYTE, "stream": (full - base) / streams / 1024, "errors": 0}
 
@@ -192,7 +195,6 @@ def slow_clients(bench: Bench, target: Target) -> Values:
         while time.monotonic() < until:
             most = max(most, target.process.memory())
             time.sleep(0.1)
-    time.sleep(0.5)
     bench.mock.shape()
     return {"growth": (most - base) / _MEGABYTE, "errors": 0}
 

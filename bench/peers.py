@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -35,7 +36,10 @@ class Unavailable(Exception):
 def _run(command: list[str | Path], log: Path) -> None:
     try:
         with log.open("wb") as out:
-            subprocess.run(command, check=True, stdout=out, stderr=out, timeout=_INSTALL_SECONDS)
+            # Elsewhere, because uv would take this project's own rules of resolution for those of a peer.
+            subprocess.run(
+                command, check=True, stdout=out, stderr=out, timeout=_INSTALL_SECONDS, cwd=tempfile.gettempdir()
+            )
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"{command[0]} failed: {error.__class__.__name__}; see {log.relative_to(PROJECT)}") from None
 
@@ -134,7 +138,9 @@ class LiteLLM(Server):
     def start(self) -> Process:
         """Return a process to be entered."""
         python = os.path.realpath(sys.executable)
-        program = _python_environment(PEERS / "litellm", python, [f"litellm[proxy]=={LITELLM}"], "litellm")
+        program = _python_environment(
+            PEERS / "litellm", python, ["--exclude-newer", "1 week", f"litellm[proxy]=={LITELLM}"], "litellm"
+        )
         port = free_port()
         config = self.file("config.yaml", _LITELLM)
         environment = clean_environment(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_LOG="ERROR")

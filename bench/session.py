@@ -1,6 +1,7 @@
 """One session: starts everything, goes round, ends everything. What comes out is plain data for the report."""
 
 import contextlib
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.loading import LoadFailed, Mock
-from bench.measures import Bench, Measure, Target, Values
+from bench.measures import Bench, Measure, Target, Values, warm_up
 from bench.peers import Unavailable
 from bench.places import RUN
 from bench.processes import HARNESS_CORE, DidNotStart, Process, free_port
@@ -33,7 +34,7 @@ class Session:
 
     def __init__(self, bench: Bench, subjects: Sequence[Subject]) -> None:
         self._bench = bench
-        self._subjects = list(subjects)
+        self.subjects = list(subjects)
         self.readings: Readings = {}
         self.left_out: dict[str, str] = {}
         self.prioritised = True
@@ -42,6 +43,8 @@ class Session:
         """Go through all rounds, then through what runs once."""
         with contextlib.ExitStack() as stack:
             targets = self._started(stack)
+            for target in targets:
+                warm_up(self._bench, target)
             for number in range(plan.rounds):
                 for measure in plan.measures:
                     for target in targets:
@@ -56,7 +59,7 @@ class Session:
     def _started(self, stack: contextlib.ExitStack) -> list[Target]:
         running: dict[str, Process] = {}
         targets = []
-        for subject in self._subjects:
+        for subject in self.subjects:
             server = subject.server
             try:
                 if server.name not in running:
@@ -78,7 +81,7 @@ class Session:
         name = target.subject.name
         try:
             values = measure.run(self._bench, target)
-        except LoadFailed as error:
+        except (LoadFailed, subprocess.TimeoutExpired) as error:
             values = {"errors": 1.0}
             say(f"{measure.name} {name}: {error}")
         self.readings.setdefault(measure.name, {}).setdefault(name, []).append(values)

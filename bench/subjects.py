@@ -4,6 +4,7 @@ What is measured: reverse proxies as the yardstick, this gateway in its variants
 A subject is a process and one way to ask it. Several subjects may share a process.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ NGINX: Final = """
 daemon off; worker_processes 1; pid {run}/nginx.pid; error_log {run}/nginx.err warn; worker_rlimit_nofile 16384;
 events {{ worker_connections 8192; }}
 http {{
-  access_log off; client_body_buffer_size 256k; client_body_temp_path {run}/nginx-body; proxy_temp_path {run}/nginx-proxy;
+  access_log off; client_body_buffer_size 256k;
+  client_body_temp_path {run}/nginx-body; proxy_temp_path {run}/nginx-proxy;
   fastcgi_temp_path {run}/nginx-f; uwsgi_temp_path {run}/nginx-u; scgi_temp_path {run}/nginx-s;
   keepalive_requests 100000000; tcp_nodelay on;
   upstream mock {{ server 127.0.0.1:{mock}; keepalive 512; keepalive_requests 100000000; }}
@@ -39,6 +41,7 @@ global
 defaults
   mode http
   option http-no-delay
+  option abortonclose
   http-reuse always
   timeout client 600s
   timeout server 600s
@@ -159,8 +162,6 @@ class Subject(NamedTuple):
 
 def clean_environment(**more: str) -> dict[str, str]:
     """Return an environment without proxies or settings of ours."""
-    import os  # noqa: PLC0415
-
     dropped = ("ZCODE_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "OTEL_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)} | more
 

@@ -286,13 +286,13 @@ static void run_until(uint64_t until, uint64_t start, uint64_t *next, bool *held
         due = until;
         open_due(start, now);
         send_due(now, next);
-        arm(timer, due);
-        if (!poll_once(input)) return;
         if (option.hold && !*held && first_events >= option.connections) {
             *held = true;
             puts("READY");
             fflush(stdout);
         }
+        arm(timer, due);
+        if (!poll_once(input)) return;
     }
 }
 

@@ -9,7 +9,7 @@
  *   pace=0    as fast as the socket takes it; single=1: one send per event instead of large ones
  *   pace=US   one event per US microseconds, stamped with the moment of its send
  *   hold=1    the first event, then silence
- * GET /_stats tells counters as JSON.
+ * Ignored, and answered with shaped=0, while streams are open. GET /_stats tells counters as JSON.
  */
 #include "answers.h"
 
@@ -147,23 +147,24 @@ static long parameter(const char *target, size_t length, const char *name, long 
 static void control(struct connection *c, const char *target, size_t length) {
     if (!c->control) counters.connections--;
     c->control = true;
-    if (memmem(target, length, "/_control", 9) != NULL) {
+    bool shaped = counters.streams == 0;  /* open streams keep the shape they began with */
+    if (shaped && memmem(target, length, "/_control", 9) != NULL) {
         shape.events = (int)parameter(target, length, "events=", 200);
         shape.pace = (uint64_t)parameter(target, length, "pace=", 0);
         shape.single = parameter(target, length, "single=", 0) != 0;
         shape.hold = parameter(target, length, "hold=", 0) != 0;
         for (int i = 0; i < 2; i++) {
             if (streams[i].events == shape.events) continue;
-            free_stream(&streams[i]);  /* the harness changes the shape between measures, when no stream is open */
+            free_stream(&streams[i]);
             streams[i] = build_stream((enum dialect)i, shape.events);
         }
     }
     char body[256];
     int n = snprintf(body, sizeof body,
                      "{\"connections\":%ld,\"requests\":%ld,\"refused\":%ld,\"streams\":%ld,\"aborted\":%ld,"
-                     "\"late\":%ld,\"body\":%zu}",
+                     "\"late\":%ld,\"shaped\":%d,\"body\":%zu}",
                      counters.connections, counters.requests, counters.refused, counters.streams, counters.aborted,
-                     counters.late, batches[0].body);
+                     counters.late, shaped, batches[0].body);
     int m = snprintf(c->small, sizeof c->small, "HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s", n, body);
     c->phase = WRITING;
     c->mode = WHOLE;

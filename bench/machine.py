@@ -1,0 +1,90 @@
+"""What the numbers were measured on: machine, kernel, versions, commit. Names no host and no user."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+from bench.peers import VERSIONS
+from bench.places import PROJECT
+
+_PACKAGES: Final = ("litestar", "uvicorn", "uvloop", "httptools", "httpx2", "msgspec")
+
+
+def _first_line(*command: str) -> str | None:
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, cwd=PROJECT)
+    text = (done.stdout + done.stderr).strip()
+    return text.splitlines()[0] if text else None
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory() -> str:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemTotal"):
+            return f"{int(line.split()[1]) / 1024 / 1024:.0f} GB"
+    return "unknown"
+
+
+def _python(program: str) -> str | None:
+    code = (
+        "import platform, sysconfig; a = sysconfig.get_config_var('CONFIG_ARGS') or ''; "
+        "print(platform.python_version(), 'PGO' if '--enable-optimizations' in a or 'profile' in a else 'without PGO')"
+    )
+    return _first_line(program, "-c", code)
+
+
+def describe() -> dict[str, str]:
+    """Return name -> value, in the order of the report."""
+    own = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    optimised = "PGO" if "--enable-optimizations" in own or "profile" in own else "without PGO"
+    seen = {
+        "machine": f"{os.cpu_count()} cores of {_processor()}, {_memory()}",
+        "kernel": platform.release(),
+        "commit": _first_line("git", "rev-parse", "--short", "HEAD") or "unknown",
+        "Python": f"{platform.python_version()} ({optimised})",
+        "Python of the distribution": _python("/usr/bin/python3"),
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+        "haproxy": _first_line("haproxy", "-v"),
+        "nginx": _first_line("nginx", "-v"),
+        "Node": _first_line("node", "-v"),
+        "C compiler": _first_line("cc", "--version"),
+        **{name: version() for name, version in VERSIONS.items()},
+    }
+    return {name: value for name, value in seen.items() if value is not None}
+
+
+def load_average() -> float:
+    """Return the number of processes that wanted a core, over the last minute."""
+    return os.getloadavg()[0]
+
+
+def autogroup() -> bool:
+    """Say whether the kernel shares cores between sessions first."""
+    try:
+        return Path("/proc/sys/kernel/sched_autogroup_enabled").read_text().strip() == "1"
+    except OSError:
+        return False
+
+
+def usable() -> str | None:
+    """Return why this machine cannot run the bench, or None."""
+    if sys.platform != "linux":
+        return "the bench reads Linux's scheduler: run it on Linux"
+    if len(os.sched_getaffinity(0)) < 2:
+        return "two cores are needed: one for the gateway, one for the load generator and the upstream"
+    if shutil.which("taskset") is None:
+        return "taskset is needed: apt-get install util-linux"
+    return None
