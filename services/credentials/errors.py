@@ -6,6 +6,8 @@ What can go wrong in the credentials service.
     ├── Undecryptable       a record that no key opens, or that was tampered with: reported, never overwritten
     ├── LoginRequired       only a person can mend it
     ├── LoginFailed         this attempt to log in failed; the message says what to do
+    ├── NotAuthenticated    a call from a process that cannot prove itself, or a call seen before
+    ├── Unavailable         the service or its store does not answer; what was asked may or may not have happened
     ├── NotFound
     └── Conflict            somebody was faster
 """
@@ -35,6 +37,20 @@ class LoginRequired(CredentialsError):
 
 class LoginFailed(CredentialsError):
     status = 400
+
+
+class NotAuthenticated(CredentialsError):
+    status = 401
+    code = ErrorCode.NOT_AUTHENTICATED
+
+
+class Replayed(NotAuthenticated):
+    code = ErrorCode.REPLAYED
+
+
+class Unavailable(CredentialsError):
+    status = 503
+    code = ErrorCode.STORE_UNAVAILABLE
 
 
 class NotFound(CredentialsError):

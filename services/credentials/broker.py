@@ -1,0 +1,266 @@
+"""
+The broker: what a gateway may use as of now, and what follows from what gateways find out.
+
+Theory of operation. One task follows the store and makes a snapshot whenever anything has changed there. One task
+makes credentials anew ahead of their end (`renewals.py`) and commits what the spool still holds. With the store away
+the last snapshot goes on being handed out, and a refresh that was answered meanwhile shows in it.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.chassis.clock import Clock, SystemClock
+from services.chassis.process import Tasks
+from services.credentials import findings
+from services.credentials.commits import Commits, Observer
+from services.credentials.contract import LONGEST_WAIT, Report, ReportKind, Snapshot, State
+from services.credentials.errors import Conflict, NotFound, Unavailable
+from services.credentials.failpoints import NO_FAILPOINTS, Failpoints
+from services.credentials.holdings import Holdings
+from services.credentials.leases import KnownKeys
+from services.credentials.records import Credential
+from services.credentials.refresh import End, epoch
+from services.credentials.refresher import Parts, Refresher
+from services.credentials.renewals import Renewals, RenewalSettings
+from services.credentials.spool import Spool
+from services.credentials.store_time import StoreTime
+from services.credentials.stores.port import Store, StoreUnavailable
+from services.credentials.token_provider import RefreshMode, TokenProvider
+from services.credentials.vault import Vault
+
+_TRIES: Final = 16
+_LONGEST_PAUSE: Final = 2.0  # seconds between two tries while the store is away
+_REPLAY_EVERY: Final = 1.0  # seconds between two looks into a spool that holds something
+_REPLAY_ANYWAY: Final = 30.0  # seconds between two looks into one that held nothing
+
+_LOST: Final = State.LOGIN_REQUIRED
+
+_log = logging.getLogger(__name__)
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The broker's numbers, in seconds."""
+
+    renewal: RenewalSettings = RenewalSettings()
+    tick: float = 0.5  # between two looks at what is due
+    shutdown: float = 40.0  # that an attempt under way gets at the end
+
+
+class Silent:
+    """An observer that keeps nothing."""
+
+    def note(self, event: str, subject: str, detail: str = "") -> None:
+        """Take no note."""
+
+
+async def no_keys() -> KnownKeys:
+    """Return no client keys."""
+    return KnownKeys()
+
+
+class Broker:
+    """One per process. `start` and `aclose` it on the loop that uses it; satisfies `client.CredentialsService`."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        store: Store,
+        spool_directory: Path,
+        providers: Mapping[str, TokenProvider],
+        *,
+        settings: BrokerSettings | None = None,
+        client_keys: Callable[[], Awaitable[KnownKeys]] = no_keys,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        failpoints: Failpoints = NO_FAILPOINTS,
+    ) -> None:
+        self._settings = settings or BrokerSettings()
+        self._vault = vault
+        self._store = store
+        self._observer = observer or Silent()
+        clock = clock or SystemClock()
+        self._clock = clock
+        self._time = StoreTime(clock)
+        self._spool = Spool(spool_directory, vault)
+        self._commits = Commits(vault, store, self._spool, observer=self._observer, failpoints=failpoints)
+        parts = Parts(
+            vault=vault,
+            store=store,
+            commits=self._commits,
+            providers=providers,
+            time=self._time,
+            failpoints=failpoints,
+        )
+        self._renewals = Renewals(
+            Refresher(parts),
+            frozenset(providers),
+            settings=self._settings.renewal,
+            clock=clock,
+            observer=self._observer,
+        )
+        self._holdings = Holdings(vault, store, time=self._time, pending=self._commits.pending, client_keys=client_keys)
+        self._strikes = findings.Strikes()
+        self._tasks = Tasks()
+        self._store_answers = False
+        self._misses = 0
+
+    @property
+    def store_answers(self) -> bool:
+        """Whether the store did what it was asked last."""
+        return self._store_answers
+
+    async def ready(self) -> bool:
+        """Whether this process could serve: from the store, or at least keep what a provider answers (C11)."""
+        return self._store_answers or await self._spool.writable()
+
+    async def start(self) -> None:
+        """Read the store and begin; a store that does not answer is tried again in the background."""
+        try:
+            await self._load()
+        except StoreUnavailable as error:
+            _log.warning("the store does not answer yet: %s", error)
+        for name, work in (("store", self._follow), ("refresh ahead", self._keep_fresh), ("spool", self._replay)):
+            _ = self._tasks.start(_forever(work), name=name)
+
+    def end_polls(self) -> None:
+        """The process drains: let long polls return."""
+        self._holdings.end_polls()
+
+    async def aclose(self) -> bool:
+        """Wait for refreshes under way and end; returns whether none had to be cut."""
+        self._holdings.end_polls()
+        await self._tasks.aclose()
+        whole = await self._renewals.aclose(self._settings.shutdown)
+        if self._commits.pending:
+            await self._commits.replay(self._settings.renewal.policy.lease)
+        return whole
+
+    # -- what gateways ask
+
+    async def poll(self, after: int, wait: float) -> Snapshot:
+        """Return a snapshot above generation `after`, or what there is after `wait` seconds. Raises Unavailable."""
+        return await self._holdings.newer(after, wait if 0.0 <= wait <= LONGEST_WAIT else LONGEST_WAIT)
+
+    async def report(self, report: Report) -> Snapshot:
+        """
+        Take note of a finding; the answer is the snapshot that follows from it.
+
+        Raises NotFound, Undecryptable, Unavailable.
+        """
+        try:
+            record = await self._known(report)
+            if record.version == report.version:
+                if report.kind is ReportKind.UNAUTHORIZED:
+                    await self._unauthorized(record, report)
+                else:
+                    await self._change(report, lambda found: findings.after(found, report, self._time.now()))
+        except StoreUnavailable as error:
+            self._store_answers = False
+            raise Unavailable(str(error)) from error
+        return self._holdings.snapshot()
+
+    async def refresh(self, credential_id: str) -> End:
+        """Make a credential anew now, because a person wants it. Raises NotFound."""
+        record = await self._vault.read_credential(credential_id)
+        outcome = await self._renewals.renew(record)
+        await self._show(outcome.end)
+        return outcome.end
+
+    async def _known(self, report: Report) -> Credential:
+        """Return the record of a report, read anew when the gateway has seen more than we."""
+        record = self._holdings.records.get(report.credential_id)
+        if record is None or record.version < report.version:
+            await self._load()
+            record = self._holdings.records.get(report.credential_id)
+        if record is None:
+            raise NotFound("there is no such credential")
+        return record
+
+    async def _unauthorized(self, record: Credential, report: Report) -> None:
+        if record.id in self._commits.pending:
+            return  # it was just made anew
+        fresh = record.refreshed_at is not None and self._time.now() - record.refreshed_at < findings.FRESH
+        if not fresh and self._renewals.mode(record) is not RefreshMode.NONE and record.state is not _LOST:
+            if self._renewals.may(record):
+                outcome = await self._renewals.renew(record)
+                await self._show(outcome.end)
+            return
+        if self._strikes.add(f"{record.id}:{epoch(record)}:{report.plan.value}", self._clock.monotonic()):
+            reason = report.reason or "unauthorized"
+            await self._change(report, lambda found: findings.login_required(found, report.plan, reason))
+            self._observer.note("needs_login", record.id, reason)
+
+    async def _change(self, report: Report, change: Callable[[Credential], Credential]) -> None:
+        """Change a record, as long as it is the version that was reported on."""
+        record = await self._vault.read_credential(report.credential_id)
+        changed = change(record)
+        if record.version == report.version and changed != record:
+            try:
+                await self._vault.write_credential(changed, expected=record.version)
+            except Conflict:
+                _log.debug("a report on %s came too late", record.id)
+        await self._load()
+
+    async def _show(self, end: End) -> None:
+        if end is End.PENDING:
+            self._holdings.overlay()
+        else:
+            await self._load()
+
+    # -- in the background
+
+    async def _load(self) -> None:
+        await self._holdings.load()
+        self._answers(True)
+
+    def _answers(self, yes: bool) -> None:
+        if yes != self._store_answers:
+            self._store_answers = yes
+            self._observer.note("store.recovered" if yes else "store.degraded", "store")
+
+    async def _follow(self) -> float:
+        """Wait for a change in the store and show it."""
+        try:
+            if self._misses or self._holdings.generation < 0:
+                await self._load()
+            seen = self._holdings.generation
+            if await self._store.changed(seen, wait=LONGEST_WAIT) > seen:
+                await self._load()
+            self._answers(True)
+            self._misses = 0
+        except StoreUnavailable:
+            self._answers(False)
+            self._misses += 1
+            return min(_LONGEST_PAUSE, 0.1 * 2.0 ** min(self._misses, 6)) * (0.5 + _chance() / 2)
+        return 0.0
+
+    async def _keep_fresh(self) -> float:
+        self._renewals.ahead(self._holdings.records, self._time.now(), but=self._commits.pending)
+        if self._commits.pending:
+            self._holdings.overlay()
+        return self._settings.tick
+
+    async def _replay(self) -> float:
+        left = await self._commits.replay(self._settings.renewal.policy.lease)
+        return _REPLAY_EVERY if left or self._commits.pending else _REPLAY_ANYWAY
+
+
+async def _forever(work: Callable[[], Awaitable[float]]) -> None:
+    """Do a piece of background work again and again; it says how long to pause. One failure does not end it."""
+    while True:
+        try:
+            pause = await work()
+        except Exception:  # noqa: BLE001 -- whatever it was, credentials must be kept fresh
+            _log.exception("background work of the broker failed")
+            pause = _LONGEST_PAUSE
+        await asyncio.sleep(pause)
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 -- spreads the tries of many processes

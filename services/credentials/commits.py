@@ -1,0 +1,141 @@
+"""
+From a provider's answer to the stored record: spool, commit over the very secrets it was got with, unspool.
+
+Which of two answers wins is decided here alone, by `epoch`: an answer replaces the secrets it was got with and no
+others. So it does not matter how late a commit comes, from a paused process or from the spool of a dead one.
+"""
+
+import contextlib
+import logging
+import secrets
+from typing import Final, Protocol
+
+from services.credentials.errors import Conflict, NotFound, Undecryptable
+from services.credentials.failpoints import NO_FAILPOINTS, Failpoints
+from services.credentials.records import Credential
+from services.credentials.refresh import epoch, renewed
+from services.credentials.spool import Entry, Spool
+from services.credentials.stores.port import Granted, Store, StoreUnavailable
+from services.credentials.vault import CREDENTIAL, Vault
+
+_INTENT: Final = "intent"
+_INTENT_LIFE: Final = 7 * 86_400.0  # seconds; a token that nobody has used again by then is no longer in doubt
+_ANY_VERSION: Final = 2**62
+_TRIES: Final = 16  # against reports that change the record's state at the same time
+
+_log = logging.getLogger(__name__)
+
+
+class Observer(Protocol):
+    """Hears of what matters: metrics and the audit log. Never given a secret."""
+
+    def note(self, event: str, subject: str, detail: str = "") -> None:
+        """Take note; the events are those of promises.md C13."""
+
+
+class Commits:
+    """Safe for concurrent use on one event loop, and by several processes."""
+
+    def __init__(
+        self, vault: Vault, store: Store, spool: Spool, *, observer: Observer, failpoints: Failpoints = NO_FAILPOINTS
+    ) -> None:
+        self._vault = vault
+        self._store = store
+        self._spool = spool
+        self._observer = observer
+        self._failpoints = failpoints
+        self.pending: dict[str, Credential] = {}  # answered, but the store does not have it yet
+
+    async def take(self, basis: Credential, entry: Entry) -> Credential | None:
+        """
+        Keep an answer whatever happens, then put it into the store.
+
+        Returns the record as it is then, ours or a newer one; None when the store is away: `pending` has it then, and
+        `replay` commits it. Raises NotFound, Undecryptable.
+        """
+        name: str | None = None
+        try:
+            name = await self._spool.append(entry)
+        except OSError as error:  # better unspooled than lost
+            _log.error("an answer could not be spooled: %s", error.strerror)
+            self._observer.note("spool.fail", entry.credential_id)
+        await self._failpoints.at("refresh.after_spool")
+        record = await self.commit(name, entry)
+        if record is None:
+            self.pending[basis.id] = renewed(basis, entry.answer, entry.at)
+            self._observer.note("store.degraded", basis.id, "answer kept in the spool")
+        return record
+
+    async def commit(self, name: str | None, entry: Entry) -> Credential | None:
+        """Put an answer into the store, and out of the spool; None when the store is away. Raises as `take`."""
+        id_ = entry.credential_id
+        try:
+            record: Credential | None = await self._write(entry)
+        except NotFound:  # logged out meanwhile
+            record = None
+        except StoreUnavailable:
+            return None
+        self.pending.pop(id_, None)
+        if name is not None:
+            await self._spool.remove(name)
+        if record is None:
+            raise NotFound("there is no such credential any more")
+        await self.forget(id_, entry.epoch)
+        return record
+
+    async def _write(self, entry: Entry) -> Credential:
+        for _ in range(_TRIES):
+            record = await self._vault.read_credential(entry.credential_id)
+            if epoch(record) != entry.epoch:
+                return record
+            await self._failpoints.at("refresh.before_commit")
+            new = renewed(record, entry.answer, entry.at)
+            with contextlib.suppress(Conflict):
+                written = await self._vault.write_credential(new, expected=record.version)
+                await self._failpoints.at("refresh.after_commit")
+                self._observer.note("refresh.ok", record.id)
+                return written
+        raise StoreUnavailable("the record changes faster than it can be written")
+
+    async def recover(self, credential_id: str) -> None:
+        """Commit what the spool holds of one credential, whose lease the caller has."""
+        for name, entry in await self._spool.entries():
+            if entry.credential_id == credential_id:
+                await self.commit(name, entry)
+
+    async def replay(self, lease: float) -> int:
+        """Commit what lies in the spool and nobody is working on; returns how many answers are left there."""
+        left = 0
+        for name, entry in await self._spool.entries():
+            try:
+                left += not await self._replay(name, entry, lease)
+            except NotFound:
+                continue
+            except (StoreUnavailable, Undecryptable):
+                left += 1
+        return left
+
+    async def _replay(self, name: str, entry: Entry, lease: float) -> bool:
+        id_, owner = entry.credential_id, secrets.token_hex(8)
+        if not isinstance(await self._store.acquire(CREDENTIAL, id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):
+            return False
+        try:
+            return await self.commit(name, entry) is not None
+        finally:
+            with contextlib.suppress(StoreUnavailable):
+                await self._store.release(CREDENTIAL, id_, owner)
+
+    # -- intents: that a token was, or is about to be, used
+
+    async def intend(self, record: Credential, fence: int) -> bool:
+        """Note that a record's token is about to be used; False when somebody has noted the same before."""
+        return await self._store.put_once(_INTENT, _intent(record.id, epoch(record)), b"%d" % fence, ttl=_INTENT_LIFE)
+
+    async def forget(self, credential_id: str, epoch_: str) -> None:
+        """Take the note away: the token was not used, or matters no more."""
+        with contextlib.suppress(StoreUnavailable):  # it ends by itself
+            await self._store.take(_INTENT, _intent(credential_id, epoch_))
+
+
+def _intent(credential_id: str, epoch_: str) -> str:
+    return f"{credential_id}.{epoch_[:16]}"
