@@ -77,6 +77,7 @@ class Pair(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     created: int  # seconds since the epoch
     event_limit: int  # bytes
     new_id: Callable[[str], str]  # prefix -> id
+    input_tokens: int = 0  # an estimate for the first event; 0: none
 
 
 class WholeBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +135,7 @@ def _reader(pair: Pair) -> StreamReader:
 def _writer(pair: Pair) -> Writer:
     if pair.client is WireFormat.OPENAI:
         return OpenAIWriter(pair.context, created=pair.created, request_id=pair.request_id)
-    return AnthropicWriter(pair.context, request_id=pair.request_id)
+    return AnthropicWriter(pair.context, request_id=pair.request_id, input_tokens_estimate=pair.input_tokens)
 
 
 def _fault_of(pair: Pair, body: bytes) -> Fault:

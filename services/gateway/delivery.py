@@ -119,6 +119,7 @@ class _Delivery:
             created=int(time.time()),
             event_limit=self._settings.event_limit,
             new_id=_new_id,
+            input_tokens=self._preparation.input_tokens,
         )
 
 

@@ -36,8 +36,13 @@ class Mutation(msgspec.Struct, frozen=True, kw_only=True):
     system_blocks: tuple[str, ...] = ()  # M4
 
 
+_NOTHING: Final = Mutation()
+
+
 def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
     """Apply the mutations; raises msgspec.DecodeError when the body is not a JSON object of the format's shape."""
+    if mutation == _NOTHING:
+        return body
     members = _decode_members(body)
     changed = False
     if mutation.model is not None:

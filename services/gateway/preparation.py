@@ -7,6 +7,7 @@ import msgspec
 from services.gateway.dialect import Dialect
 from services.gateway.mutations import Mutation, mutate, upstream_model
 from services.gateway.translation.context import ResponseContext, TranslatedRequest
+from services.gateway.translation.count import count_request_tokens
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
@@ -20,6 +21,7 @@ class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     body: bytes
     context: ResponseContext
     dropped: tuple[str, ...]
+    input_tokens: int = 0  # an estimate, for the first event of a translated stream; 0: not made
 
 
 class Want(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -49,10 +51,11 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
         translated = openai_to_anthropic(
             body, dialect, upstream_model=model, default_max_tokens=want.default_max_tokens, limits=limits
         )
+    same = want.client is want.upstream
     mutation = Mutation(
-        model=model if want.client is want.upstream and model != want.model else None,
-        include_usage=want.stream and dialect.stream_options,
-        cache_breakpoint=True,
+        model=model if same and model != want.model else None,
+        include_usage=same and want.stream and dialect.stream_options,  # a translation has seen to it
+        cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
         user_id=want.user_id,
         system_blocks=want.system_blocks,
     )
@@ -60,7 +63,14 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
         body=_mutated(translated.body, want.upstream, mutation),
         context=translated.context,
         dropped=translated.dropped,
+        input_tokens=_estimate(body, want),
     )
+
+
+def _estimate(body: bytes, want: Want) -> int:
+    """Count ahead for Anthropic clients, whose context display shows the first event's count until the last one."""
+    translated_stream = want.stream and want.client is not want.upstream
+    return count_request_tokens(body) if translated_stream and want.client is WireFormat.ANTHROPIC else 0
 
 
 def _unchanged(body: bytes, want: Want, limits: RequestLimits) -> TranslatedRequest:
