@@ -8,7 +8,7 @@ _LOOK = 0.01
 
 
 def held_by(gateway: RunningGateway) -> dict[str, int]:
-    """Return everything of a gateway that a request takes and must give back, and how much of it is taken."""
+    """Return everything that a request takes and must give back, and how much of it is taken."""
     parts = gateway.gateway
     statistics = parts.transport.statistics()
     return {
@@ -19,6 +19,7 @@ def held_by(gateway: RunningGateway) -> dict[str, int]:
         "upstream slots": statistics.active,
         "waiting for an upstream slot": statistics.waiting,
         "requests": gateway.server.sites[0].running,
+        "answers of the simulator": gateway.simulator.records.open_streams if gateway.simulated else 0,
     }
 
 

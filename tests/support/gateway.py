@@ -78,6 +78,11 @@ class RunningGateway:
         return self._tee.answers
 
     @property
+    def simulated(self) -> bool:
+        """Whether the upstream is a simulator in this process."""
+        return self._simulator is not None
+
+    @property
     def simulator(self) -> Simulator:
         """The simulator started for this gateway, or handed to it."""
         assert self._simulator is not None, "this gateway has another upstream"
