@@ -13,12 +13,12 @@ from typing import Final
 
 from bench import goals, machine, native_build, peers, places, report, subjects
 from bench.loading import Mock
-from bench.measures import MORE_ROUNDS, ONCE, ROUNDS, Bench
+from bench.measures import MORE_ROUNDS, ONCE, ONCE_QUICK, ROUNDS, Bench
 from bench.processes import HARNESS_CORE, pinned_here
 from bench.session import Plan, Session, mock_upstream, say
 
 _MODES: Final = {
-    "quick": Plan(1, 0.6, ROUNDS, ONCE),
+    "quick": Plan(1, 0.5, ROUNDS, ONCE_QUICK),
     "default": Plan(3, 1.0, ROUNDS, ONCE),
     "full": Plan(5, 2.0, (*ROUNDS, *MORE_ROUNDS), ONCE),
 }

@@ -61,6 +61,9 @@ def _common(bench: Bench, target: Target, result: Result, count: int) -> Values:
         "busy": cpu / window,
         "harness_busy": (mock_cpu + result["own_cpu"]) / window,
     }
+    if result["errors"]:
+        values |= {f"{name} errors": number for name, number in result["faults"].items() if number}
+        values["status"] = result["status"]
     if target.process is not bench.mock.process and count:
         values["cpu"] = cpu / count
     return values
@@ -240,11 +243,21 @@ ROUNDS: Final = (
 MORE_ROUNDS: Final = (Measure("json_128", json_128),)
 
 _CORE: Final = ("haproxy", "nginx", "gw-aa", "gw-oo", "gw-oa", "gw-ao")
-ONCE: Final = (
-    Measure("most_paced", most_paced, lambda subject: subject.name in ("haproxy", "nginx", "gw-aa", "gw-oa")),
-    Measure("idle_memory", idle_memory, lambda subject: subject.name in _CORE),
-    Measure("slow_clients", slow_clients, lambda subject: subject.name in _CORE),
-    Measure("vanished_clients", vanished_clients, lambda subject: subject.name in _CORE),
-)
+_PACED: Final = ("haproxy", "nginx", "gw-aa", "gw-oa")
+_QUICK: Final = ("haproxy", "gw-aa", "gw-oa")
 
-__all__ = ["MORE_ROUNDS", "ONCE", "ROUNDS", "Bench", "Dialect", "Measure", "Target", "Values"]
+
+def once(core: tuple[str, ...], paced: tuple[str, ...]) -> tuple[Measure, ...]:
+    """Return the measures that need a fresh process or take long, for these subjects."""
+    return (
+        Measure("most_paced", most_paced, lambda subject: subject.name in paced),
+        Measure("idle_memory", idle_memory, lambda subject: subject.name in core),
+        Measure("slow_clients", slow_clients, lambda subject: subject.name in core),
+        Measure("vanished_clients", vanished_clients, lambda subject: subject.name in core),
+    )
+
+
+ONCE: Final = once(_CORE, _PACED)
+ONCE_QUICK: Final = once(_QUICK, _QUICK[:2])
+
+__all__ = ["MORE_ROUNDS", "ONCE", "ONCE_QUICK", "ROUNDS", "Bench", "Dialect", "Measure", "Target", "Values"]

@@ -22,6 +22,7 @@ _COLOURS: Final = {
     "this gateway, translating": "#0f9d8a",
     "other gateways": "#e08a2e",
 }
+_PAPER: Final = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 _PEERS: Final = ("ccr", "portkey", "litellm")
 _YARDSTICKS: Final = ("direct", "haproxy", "nginx", "envoy")
 _SHORT: Final = {
@@ -49,6 +50,8 @@ def _label(name: str) -> str:
 
 
 def _short(value: float) -> str:
+    if value == 0:
+        return "0"
     for size, mark in ((1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}{mark}"
@@ -70,22 +73,28 @@ def _frame(axes: Axes, names: list[str], title: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _bars(axes: Axes, record: Record, measure: str, value: str, title: str, goal: float | None = None) -> None:
+def _bars(
+    axes: Axes, record: Record, measure: str, value: str, title: str, *, goal: float, logarithmic: bool = True
+) -> None:
     rows = _values(record, measure, value)
     names = [name for name, _ in rows]
     _frame(axes, names, title)
     axes.barh(
         range(len(rows)), [seen for _, seen in rows], color=[_COLOURS[_kind(name)] for name in names], height=0.72
     )
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _short(x)))
-    axes.xaxis.set_minor_locator(NullLocator())
     low, high = min(seen for _, seen in rows), max(seen for _, seen in rows)
-    axes.set_xlim(low / 2.5, high * 2.6)
+    if logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(low / 2.5, high * 2.6)
+    else:
+        axes.set_xlim(0, high * 1.12)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _short(x)))
     for at, (_, seen) in enumerate(rows):
-        axes.text(seen * 1.07, at, _short(seen), va="center", fontsize=8.5, color="#30343a")
+        where = seen * 1.07 if logarithmic else seen + high * 0.012
+        axes.text(where, at, _short(seen), va="center", fontsize=8.5, color="#30343a", bbox=_PAPER)
     haproxy = dict(rows).get("haproxy")
-    if goal is not None and haproxy is not None:
+    if haproxy is not None:
         axes.axvline(haproxy * goal, color="#c0362c", linewidth=1.2, linestyle=(0, (4, 3)))
         axes.text(haproxy * goal, -0.75, f"goal: {goal:g}x haproxy", color="#c0362c", fontsize=8.5, ha="center")
 
@@ -114,13 +123,23 @@ def draw(record: Record, target: Path) -> None:
     )
     _bars(requests, record, "json_16", "rate", "Small JSON, 16 connections: requests a second\n", goal=0.2)
     _bars(events, record, "stream_16", "rate", "Streams at full speed: events a second\n", goal=0.4)
-    _bars(paced, record, "paced_100", "cpu", "100 streams, one event per 10 ms each: CPU per event, us\n")
+    _bars(
+        paced,
+        record,
+        "paced_100",
+        "cpu",
+        "100 streams, one event per 10 ms each: CPU per event, us\n",
+        goal=1.8,
+        logarithmic=False,
+    )
     _delays(delays, record, "The same: delay of an event, p50 (full) and p99 (hollow), us\n")
-    handles: list[Any] = [Patch(color=colour, label=name) for name, colour in _COLOURS.items()]
+    kinds = {_kind(name) for name in record.subjects}
+    handles: list[Any] = [Patch(color=colour, label=name) for name, colour in _COLOURS.items() if name in kinds]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
     machine = record.machine
+    rounds = f"{record.rounds} interleaved rounds, medians" if record.rounds > 1 else "one round"
     figure.suptitle(
-        f"One core each, {record.rounds} interleaved rounds, medians, logarithmic scales. A: Anthropic, O: OpenAI.\n"
+        f"One core each, {rounds}. A: Anthropic, O: OpenAI.\n"
         f"{machine.get('machine', '')}; Python {machine.get('Python', '')}; {record.date}, {machine.get('commit', '')}",
         fontsize=10.5,
         x=0.01,
