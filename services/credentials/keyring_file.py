@@ -36,9 +36,14 @@ def load(path: Path) -> Keyring:
     return Keyring.parse(document)
 
 
+def present(path: Path) -> bool:
+    """Tell whether there is anything under this name, good or bad."""
+    return path.exists() or path.is_symlink()
+
+
 def load_or_generate(path: Path, *, random: Callable[[int], bytes] = secrets.token_bytes) -> Keyring:
     """Read the laptop's keyring, or make one on the very first start; never replaces a file that is there."""
-    if path.exists():
+    if present(path):
         return load(path)
     keyring = Keyring.generate(random(sealing.MASTER_SIZE))
     try:

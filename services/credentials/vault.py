@@ -30,6 +30,7 @@ from services.credentials.records import Credential
 from services.credentials.sealing import Place, Purpose, Unopened, Why
 from services.credentials.stores.port import Store, Versioned
 
+NAMESPACE: Final = "zr"
 CREDENTIAL: Final = "cred"
 META: Final = "meta"
 CHECK: Final = "check"
@@ -59,8 +60,8 @@ class Trouble(msgspec.Struct, frozen=True):
     why: Why
 
 
-def _silent(_: Trouble) -> None:
-    pass
+def silent(_: Trouble) -> None:
+    """Report to nobody."""
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -81,8 +82,8 @@ class Vault:
         store: Store,
         keyring: Keyring,
         *,
-        namespace: str = "zr",
-        report: Callable[[Trouble], None] = _silent,
+        namespace: str = NAMESPACE,
+        report: Callable[[Trouble], None] = silent,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._store = store
@@ -105,7 +106,7 @@ class Vault:
         check = await self._store.get(META, CHECK)
         if check is not None:
             self._prove(self._keyring, check)
-        elif [kind for kind in _RECORD_KINDS if await self._store.scan(kind)]:
+        elif not await is_empty(self._store):
             raise KeyringInvalid("the store holds records but no check record; restore it, or use another store")
         elif not initialise:
             raise KeyringInvalid("the store is empty and was never initialised; initialise it explicitly")
@@ -309,6 +310,14 @@ class Vault:
             self._broken[kind, id_] = version
             self._report(trouble)
         return _undecryptable(trouble)
+
+
+async def is_empty(store: Store) -> bool:
+    """Tell whether a store was never used."""
+    for kind in _RECORD_KINDS:
+        if await store.scan(kind):
+            return False
+    return True
 
 
 def _undecryptable(trouble: Trouble) -> Undecryptable:
