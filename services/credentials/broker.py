@@ -115,6 +115,11 @@ class Broker:
         """Whether the store did what it was asked last."""
         return self._store_answers
 
+    @property
+    def records(self) -> Mapping[str, Credential]:
+        """The records by id, as the store had them last."""
+        return self._holdings.records
+
     async def ready(self) -> bool:
         """Whether this process could serve: from the store, or at least keep what a provider answers (C11)."""
         return self._store_answers or await self._spool.writable()

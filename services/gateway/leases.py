@@ -20,6 +20,7 @@ class Lease(msgspec.Struct, frozen=True):
     credential_id: str
     secret: Secret
     user_id: str | None = None
+    version: int = 0  # of the record, for a report on it; 0: not from the credentials service
 
 
 class Leases(Protocol):

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from services.chassis.clock import Clock
-from services.chassis.site import Listener
 from services.credentials.app import create_app
 from services.credentials.broker import Broker, BrokerSettings, no_keys
 from services.credentials.client import CredentialsClient, connect
@@ -33,7 +32,9 @@ from tests.support.serving import running_server
 MASTER = bytes(range(32))
 
 
-def credential(id_: str = "crd_aaaaaaaaaaaa", *, provider: str = "zai", kind: Kind = Kind.OAUTH, **fields: Any) -> Credential:
+def credential(
+    id_: str = "crd_aaaaaaaaaaaa", *, provider: str = "zai", kind: Kind = Kind.OAUTH, **fields: Any
+) -> Credential:
     """Return a record; fields of `Secrets` may be given among the others."""
     held = {name: fields.pop(name) for name in Secrets.__struct_fields__ if name in fields}
     defaults = {"label": "test", "created_at": 0.0, "rotated_at": 0.0, "secrets": Secrets(**held)}
@@ -121,7 +122,7 @@ async def running_broker(
 async def until(holds: Callable[[], Any], *, seconds: float = 5.0) -> None:
     """Wait until something holds, at most so long."""
     async with asyncio.timeout(seconds):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 -- it is another process's doing, or a mere attribute
             await asyncio.sleep(0.005)
 
 
