@@ -12,13 +12,13 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from services.gateway.observation import Observation
-from services.gateway.translation.error_table import ROW_BY_CODE
+from services.gateway.translation.error_table import ROW_BY_CODE, SYSTEM_BLOCKS_MISSING
 from services.gateway.translation.streams.events import Usage
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300, 600)
 _TOKENS: Final = (16, 64, 256, 1024, 4096, 16384, 65536, 131072, 262144, 1048576)
 _MOST_KEPT: Final = 4096
-_CODES: Final = frozenset(str(code) for code in ROW_BY_CODE)
+_CODES: Final = frozenset(map(str, (*ROW_BY_CODE, *SYSTEM_BLOCKS_MISSING.codes)))
 
 _Key = tuple[str, str, str, str, int, str, bool]
 

@@ -1,0 +1,144 @@
+"""From a client's body to the upstream's: which translation, which mutations, and what is remembered for the answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.gateway.dialect import Dialect
+from services.gateway.preparation import Preparation, Want, prepare
+from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.limits import RequestLimits
+from services.gateway.wire.formats import WireFormat
+
+OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
+_MARK = {"type": "ephemeral"}
+
+
+def _body(fmt: WireFormat, **fields: Any) -> dict[str, Any]:
+    needed = {"max_tokens": 2000} if fmt is ANTHROPIC else {}
+    return {"model": "glm-5.2[1m]", "messages": [{"role": "user", "content": "hi"}], **needed, **fields}
+
+
+def _prepared(
+    client: WireFormat, upstream: WireFormat, body: Any, dialect: Dialect | None = None, **want: Any
+) -> Preparation:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    wanted = {"stream": False, "include_usage": False, "default_max_tokens": 99, "model": "glm-5.2[1m]"} | want
+    return prepare(raw, Want(client=client, upstream=upstream, **wanted), dialect or Dialect(), RequestLimits())
+
+
+def test_the_same_dialect_keeps_its_bytes_where_nothing_must_change() -> None:
+    body = b' {"model":"m",  "messages":[{"role":"user","content":"hi"}], "x":1.0 } '
+
+    assert body == _prepared(OPENAI, OPENAI, body, model="m").body
+
+
+def test_the_mark_of_the_long_context_goes() -> None:
+    for client in (OPENAI, ANTHROPIC):
+        for upstream in (OPENAI, ANTHROPIC):
+            assert "glm-5.2" == json.loads(_prepared(client, upstream, _body(client)).body)["model"]
+
+
+@pytest.mark.parametrize("client", [OPENAI, ANTHROPIC])
+def test_an_anthropic_upstream_is_given_a_cache_breakpoint(client: WireFormat) -> None:
+    [message] = json.loads(_prepared(client, ANTHROPIC, _body(client)).body)["messages"]
+
+    assert [{"type": "text", "text": "hi", "cache_control": _MARK}] == message["content"]
+
+
+@pytest.mark.parametrize(
+    ("client", "stream", "offered", "asked"),
+    [
+        (OPENAI, True, True, True),
+        (ANTHROPIC, True, True, True),
+        (OPENAI, True, False, False),
+        (ANTHROPIC, True, False, False),
+        (OPENAI, False, True, False),
+    ],
+)
+def test_an_openai_stream_is_asked_for_its_usage_where_that_can_be_asked(
+    client: WireFormat, stream: bool, offered: bool, asked: bool
+) -> None:
+    dialect = Dialect(stream_options=offered)
+    body = json.loads(_prepared(client, OPENAI, _body(client, stream=stream), dialect, stream=stream).body)
+
+    assert ({"include_usage": True} if asked else None) == body.get("stream_options")
+
+
+def test_a_translation_names_what_it_dropped_and_fills_in_what_is_needed() -> None:
+    prepared = _prepared(OPENAI, ANTHROPIC, _body(OPENAI, logit_bias={"1": 1}))
+
+    assert ("logit_bias",) == prepared.dropped
+    assert 99 == json.loads(prepared.body)["max_tokens"]
+    assert () == _prepared(OPENAI, OPENAI, _body(OPENAI, logit_bias={"1": 1})).dropped
+
+
+def test_the_answers_side_remembers_the_requests() -> None:
+    prepared = _prepared(OPENAI, OPENAI, _body(OPENAI), stream=True, include_usage=True)
+
+    assert ("glm-5.2[1m]", True, True) == (
+        prepared.context.requested_model,
+        prepared.context.stream,
+        prepared.context.include_usage,
+    )
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream", "stream", "estimated"),
+    [
+        (ANTHROPIC, OPENAI, True, True),
+        (ANTHROPIC, OPENAI, False, False),
+        (ANTHROPIC, ANTHROPIC, True, False),
+        (OPENAI, ANTHROPIC, True, False),
+    ],
+)
+def test_input_is_estimated_for_who_is_shown_it_ahead(
+    client: WireFormat, upstream: WireFormat, stream: bool, estimated: bool
+) -> None:
+    assert estimated == (_prepared(client, upstream, _body(client, stream=stream), stream=stream).input_tokens > 0)
+
+
+def test_the_logins_user_id_and_the_operators_blocks_go_in() -> None:
+    body = json.loads(_prepared(ANTHROPIC, ANTHROPIC, _body(ANTHROPIC), user_id="u", system_blocks=("one",)).body)
+
+    assert ({"user_id": "u"}, [{"type": "text", "text": "one"}]) == (body["metadata"], body["system"])
+    told = json.loads(_prepared(OPENAI, OPENAI, _body(OPENAI), system_blocks=("one",)).body)
+    assert [{"role": "system", "content": "one"}, {"role": "user", "content": "hi"}] == told["messages"]
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_interleaved_thinking_may_have_a_budget_above_the_answers(interleaved: bool) -> None:
+    body = _body(ANTHROPIC, thinking={"type": "enabled", "budget_tokens": 5000})
+
+    if interleaved:
+        assert _prepared(ANTHROPIC, OPENAI, body, interleaved_thinking=True).body
+    else:
+        with pytest.raises(TranslationError, match="budget_tokens"):
+            _prepared(ANTHROPIC, OPENAI, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","messages":5}',
+        b'{"model":"m","messages":[5]}',
+        b'{"model":"m","messages":[{"role":"user","content":5}]}',
+        b'{"model":"m","messages":[{"role":"user","content":["x"]}]}',
+        b'{"model":"m","messages":[{"role":"user","content":"\xff"}]}',
+    ],
+)
+def test_what_cannot_be_mutated_is_refused(body: bytes) -> None:
+    with pytest.raises(TranslationError) as refusal:
+        _prepared(ANTHROPIC, ANTHROPIC, body, model="m")
+
+    assert (400, "messages") == (refusal.value.status, refusal.value.param)
+
+
+@pytest.mark.parametrize("client", [OPENAI, ANTHROPIC])
+def test_a_body_that_is_too_deep_is_refused_in_either_way(client: WireFormat) -> None:
+    deep = _body(client) | {"tools": json.loads("[" * 100 + "]" * 100)}
+
+    for upstream in (OPENAI, ANTHROPIC):
+        with pytest.raises(TranslationError):
+            _prepared(client, upstream, deep)
