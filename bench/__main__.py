@@ -5,6 +5,7 @@ import datetime as dt
 import resource
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -34,7 +35,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     programs = native_build.build()
     _prepare()
-    before = machine.load_average()
     began = time.monotonic()
     with pinned_here(HARNESS_CORE), mock_upstream(programs["mock"]) as mock:
         plan = _MODES[options.mode]
@@ -46,7 +46,7 @@ def main() -> int:
         command=f"python -m bench{'' if options.mode == 'default' else ' --' + options.mode}",
         seconds=time.monotonic() - began,
         rounds=plan.rounds,
-        load_average=(before, machine.load_average()),
+        background=_background(session.background),
         prioritised=session.prioritised and machine.autogroup(),
         machine=machine.describe(),
         subjects={each.name: each.title for each in session.subjects},
@@ -55,6 +55,10 @@ def main() -> int:
         verdicts=goals.verdicts(session.readings),
     )
     return _conclude(record, options)
+
+
+def _background(samples: list[float]) -> tuple[float, float]:
+    return statistics.median(samples), sorted(samples)[len(samples) * 9 // 10]
 
 
 def _options() -> argparse.Namespace:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 from typing import Final
 
@@ -66,9 +67,22 @@ def describe() -> dict[str, str]:
     return {name: value for name, value in seen.items() if value is not None}
 
 
-def load_average() -> float:
-    """Return the number of processes that wanted a core, over the last minute."""
-    return os.getloadavg()[0]
+def others(seconds: float) -> float:
+    """
+    Return how busy the cores are, 0 to 1, while nothing of ours runs.
+
+    Two cores are often two threads of one: other work on either then slows the gateway by up to a factor of two, and
+    haproxy less, because its measures keep both cores busy anyway.
+    """
+    before = _ticks()
+    time.sleep(seconds)
+    busy, total = (after - earlier for after, earlier in zip(_ticks(), before, strict=True))
+    return busy / total if total else 0.0
+
+
+def _ticks() -> tuple[int, int]:
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4], sum(fields)
 
 
 def autogroup() -> bool:

@@ -64,6 +64,7 @@ _COLUMNS: Final[Mapping[str, Sequence[Column]]] = {
     "slow_clients": (Column("growth MB", "growth", "{:,.1f}"),),
     "vanished_clients": (Column("before", "before"), Column("sockets", "sockets"), Column("streams", "streams")),
 }
+_QUIET: Final = 0.05
 _BUSY: Final = 0.95  # of the harness's core: above it, it limits
 
 
@@ -75,7 +76,7 @@ class Record(NamedTuple):
     command: str
     seconds: float
     rounds: int
-    load_average: tuple[float, float]
+    background: tuple[float, float]  # share of the cores that other work took: median, worst decile
     prioritised: bool
     machine: Mapping[str, str]
     subjects: Mapping[str, str]  # name -> title
@@ -118,14 +119,15 @@ def write_report(record: Record, path: Path, *, plot: str, data: str) -> None:
 
 def _opening(record: Record, plot: str, data: str) -> str:
     machine = "\n".join(f"| {name} | {value} |" for name, value in record.machine.items())
-    before, after = record.load_average
+    usual, often = (f"{100 * share:.0f} %" for share in record.background)
+    noise = "" if record.background[0] < _QUIET else " **The machine was not quiet; the gateway is faster than this.**"
     priority = (
         "raised" if record.prioritised else "NOT raised (needs root): other work on the machine is measured along"
     )
     return f"""# Results of `{record.command}`
 
-{record.date}, mode {record.mode}: {record.rounds} interleaved rounds, {record.seconds / 60:.0f} minutes, medians. Load
-average before and after: {before:.1f} and {after:.1f}. Priority of the measured sessions: {priority}.
+{record.date}, mode {record.mode}: {record.rounds} interleaved rounds, {record.seconds / 60:.0f} minutes, medians. Other
+work kept the cores busy to {usual} (median), {often} in the worst tenth of the samples.{noise} Priority of the measured sessions: {priority}.
 Ratios are taken within a round. Differences under 10 % are noise. Every round is in `{data}`; how it is measured is in
 [README.md](README.md).
 

@@ -6,9 +6,10 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bench.loading import LoadFailed, Mock
+from bench.machine import others
 from bench.measures import Bench, Measure, Target, Values, warm_up
 from bench.peers import Unavailable
 from bench.places import RUN
@@ -18,6 +19,9 @@ from bench.subjects import Direct, Server, Subject
 
 # measure -> subject -> one entry per round
 Readings = dict[str, dict[str, list[Values]]]
+
+
+_SETTLE: Final = 0.15  # seconds between two readings
 
 
 class Plan(NamedTuple):
@@ -38,6 +42,7 @@ class Session:
         self.readings: Readings = {}
         self.left_out: dict[str, str] = {}
         self.prioritised = True
+        self.background: list[float] = []  # how busy others keep the cores, sampled before every reading
 
     def run(self, plan: Plan) -> None:
         """Go through all rounds, then through what runs once."""
@@ -79,6 +84,7 @@ class Session:
 
     def _measure(self, measure: Measure, target: Target, where: str) -> None:
         name = target.subject.name
+        self.background.append(others(_SETTLE))
         try:
             values = measure.run(self._bench, target)
         except (LoadFailed, subprocess.TimeoutExpired) as error:
