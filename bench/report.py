@@ -126,8 +126,9 @@ def _opening(record: Record, plot: str, data: str) -> str:
     )
     return f"""# Results of `{record.command}`
 
-{record.date}, mode {record.mode}: {record.rounds} interleaved rounds, {record.seconds / 60:.0f} minutes, medians. Other
-work kept the cores busy to {usual} (median), {often} in the worst tenth of the samples.{noise} Priority of the measured sessions: {priority}.
+{record.date}, mode {record.mode}: {record.rounds} interleaved rounds, {record.seconds / 60:.0f} minutes, medians.
+Other work kept the cores busy to {usual} (median), {often} in the worst tenth of the samples.{noise}
+Priority of the measured sessions: {priority}.
 Ratios are taken within a round. Differences under 10 % are noise. Every round is in `{data}`; how it is measured is in
 [README.md](README.md).
 
