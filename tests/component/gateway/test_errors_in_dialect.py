@@ -16,8 +16,9 @@ from services.chassis.secret import Secret
 from services.gateway.wire.formats import WireFormat
 from services.simulator.faults import ERRORS
 from services.simulator.script import Script
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, Shown, client_of, error_in, error_of, events_of, small
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, Shown, client_of, error_in, error_of, small
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.reading import events_of
 
 
 class _Row:

@@ -18,8 +18,9 @@ import zstandard
 from services.gateway.wire.formats import WireFormat
 from services.simulator.compression import Name
 from services.simulator.script import Script
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, UPSTREAM_PATH, client_of, data_of, small
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, UPSTREAM_PATH, client_of, small
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.reading import data_of
 from tests.support.simulated import running_simulator
 
 _UNPACK: dict[Name, Callable[[bytes], bytes]] = {

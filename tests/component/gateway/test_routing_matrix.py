@@ -17,8 +17,9 @@ from services.gateway.routing import Plan, UpstreamFormat
 from services.gateway.wire.formats import WireFormat
 from services.simulator.app import Simulator
 from services.simulator.records import Request
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, UPSTREAM_PATH, client_of, error_in, events_of, small
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, UPSTREAM_PATH, client_of, error_in, small
 from tests.support.gateway import RunningGateway, gateway_settings, running_gateway
+from tests.support.reading import events_of
 from tests.support.simulated import TEST_SETTINGS, running_simulator
 
 _KEY = "id-of-key.secret.with.dots"
