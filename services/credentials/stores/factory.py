@@ -7,30 +7,43 @@ from urllib.parse import unquote, urlsplit
 from services.chassis.clock import Clock
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Store, StoreRefused
+from services.credentials.stores.redis import RedisStore
+from services.credentials.stores.redis_address import Login, RedisAddress, parse
 from services.credentials.stores.sqlite import SqliteStore
 
 FILE_NAME: Final = "store.db"
 
 
-async def open_store(url: str | None, directory: Path, *, clock: Clock | None = None) -> Store:
+async def open_store(
+    url: str | None, directory: Path, *, login: Login | None = None, clock: Clock | None = None
+) -> Store:
     """
     Open the store of `url`; without one the SQLite file in `directory`.
 
     Raises StoreRefused when the store must not be used as it is, and StoreUnavailable when it does not answer: then
-    the caller may try again.
+    the caller may try again. `login` is for Redis; what the URL says wins over it.
     """
     scheme = "sqlite" if url is None else urlsplit(url).scheme
     if scheme == "memory":
         return MemoryStore(clock)
-    if scheme == "sqlite":
+    store: SqliteStore | RedisStore
+    if url is None or scheme == "sqlite":
         store = SqliteStore(_path(url, directory), clock)
-        try:
-            await store.open()
-        except BaseException:
-            await store.aclose()
-            raise
-        return store
-    raise StoreRefused(f"store.url: no store is called {scheme}://")
+    else:
+        store = RedisStore(_address(url, login))
+    try:
+        await store.open()
+    except BaseException:
+        await store.aclose()
+        raise
+    return store
+
+
+def _address(url: str, login: Login | None) -> RedisAddress:
+    try:
+        return parse(url, login)
+    except ValueError as error:
+        raise StoreRefused(f"store.url {error}") from None
 
 
 def _path(url: str | None, directory: Path) -> Path:

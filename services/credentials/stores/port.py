@@ -7,7 +7,7 @@ One contract suite (`tests/contract/stores`) runs over memory, SQLite and Redis 
 
     kind       id                 what
     cred       crd_…              sealed credential
-    key        12 characters      client key (MACs only)
+    key        12 characters      sealed client key (MACs only)
     meta       check, pepper, …   sealed check record, sealed pepper
     login      sha256 of state    sealed pending login (one-time)
     nonce      nonce              internal calls already seen (one-time)
