@@ -48,6 +48,7 @@ class Purpose(Enum):
     """What a key may be used for; a value sealed for one purpose does not open for another."""
 
     CREDENTIAL = "cred"
+    CLIENT_KEY = "client-key"
     META = "meta"
     LOGIN = "login"
     SPOOL = "spool"

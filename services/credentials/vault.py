@@ -32,13 +32,14 @@ from services.credentials.stores.port import Store, Versioned
 
 NAMESPACE: Final = "zr"
 CREDENTIAL: Final = "cred"
+CLIENT_KEY: Final = "key"
 META: Final = "meta"
 CHECK: Final = "check"
-SEALED_KINDS: Final = (CREDENTIAL, META)  # kinds whose versioned values the vault seals, and a sweep re-seals
-_RECORD_KINDS: Final = (CREDENTIAL, "key", META)  # where a store that is not empty shows it
+SEALED_KINDS: Final = (CREDENTIAL, CLIENT_KEY, META)  # versioned values that the vault seals, and a sweep re-seals
 
 _PURPOSES: Final = {
     CREDENTIAL: Purpose.CREDENTIAL,
+    CLIENT_KEY: Purpose.CLIENT_KEY,
     META: Purpose.META,
     "login": Purpose.LOGIN,
     "spool": Purpose.SPOOL,
@@ -184,6 +185,19 @@ class Vault:
             return None
         return Opened(stored.version, self._open(kind, id_, stored, before)[1])
 
+    async def values(self, kind: str) -> dict[str, Opened]:
+        """Return every stored value of a kind that opens, by id; what does not open is reported and left out."""
+        before = dict(self._newest)
+        stored = await self._store.scan(kind)
+        opened = {}
+        for id_ in sorted(stored):
+            try:
+                data = self._open(kind, id_, stored[id_], before.get((kind, id_), 0))[1]
+            except Undecryptable:
+                continue
+            opened[id_] = Opened(stored[id_].version, data)
+        return opened
+
     async def write_value(self, kind: str, id_: str, data: bytes, expected: int) -> int:
         """Seal and store a value over version `expected`, return its new version. Raises as `write_credential`."""
         return await self._write(kind, id_, b"", data, expected)
@@ -314,7 +328,7 @@ class Vault:
 
 async def is_empty(store: Store) -> bool:
     """Tell whether a store was never used."""
-    for kind in _RECORD_KINDS:
+    for kind in SEALED_KINDS:
         if await store.scan(kind):
             return False
     return True
