@@ -1,13 +1,15 @@
 """
 The simulator as a whole: which area answers which path.
 
-One file per area, each offering `routes()`: `chat` (coding plan) and `control` today; the start plan, OAuth and the
-account endpoints join here as files of their own.
+One file per area: `chat` (coding plan), `identity` (logins and the account) and `control` today; the start plan joins
+here as a file of its own.
 """
 
+from services.simulator.accounts import Accounts
 from services.simulator.chat import Chat
 from services.simulator.connection import Connection
 from services.simulator.control import PREFIX, Control, json_answer
+from services.simulator.identity import Identity
 from services.simulator.records import Records, Request
 from services.simulator.scripts import load
 from services.simulator.settings import SimulatorSettings
@@ -16,14 +18,16 @@ _HOME = {"service": "zcode-simulator", "message": "A stand-in for the upstream: 
 
 
 class Simulator:
-    """Answers requests. `records`, `scripts` and `chat.keys` are the in-process side of the control endpoints."""
+    """Answers requests. `records`, `scripts`, `accounts` and `chat.keys` are the in-process side of control."""
 
     def __init__(self, settings: SimulatorSettings = SimulatorSettings()) -> None:  # noqa: B008 (a frozen value)
         self.settings = settings
         self.records = Records(settings)
         self.scripts = load(settings.scripts_file)
-        self.chat = Chat(settings, self.scripts, self.records)
-        self._routes = self.chat.routes() | Control(self.scripts, self.records).routes()
+        self.accounts = Accounts()
+        self.chat = Chat(settings, self.scripts, self.records, self.accounts)
+        self._identity = Identity(self.accounts)
+        self._routes = self.chat.routes() | Control(self.scripts, self.records, self.accounts).routes()
         self._connections: set[Connection] = set()
 
     def connection(self) -> Connection:
@@ -38,7 +42,7 @@ class Simulator:
     async def _handle(self, request: Request, link: Connection) -> bool:
         if not request.path.startswith(PREFIX):
             self.records.add(request)
-        handler = self._routes.get(request.path)
+        handler = self._routes.get(request.path) or self._identity.handler(request.path)
         if handler is not None:
             return await handler(request, link)
         status, body = (200, _HOME) if request.path == "/" else (404, _not_found(request))

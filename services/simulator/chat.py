@@ -10,6 +10,7 @@ import msgspec
 
 from services.chassis.secret import Secret
 from services.simulator import conversation, delivery, plan
+from services.simulator.accounts import Accounts
 from services.simulator.connection import Connection, Handler
 from services.simulator.plan import Plan
 from services.simulator.records import Records, Request
@@ -36,10 +37,11 @@ class _Prepared(msgspec.Struct, frozen=True):
 class Chat:
     """Answers chat requests."""
 
-    def __init__(self, settings: SimulatorSettings, scripts: Scripts, records: Records) -> None:
+    def __init__(self, settings: SimulatorSettings, scripts: Scripts, records: Records, accounts: Accounts) -> None:
         self.keys: tuple[Secret, ...] = settings.keys
         self._scripts = scripts
         self._records = records
+        self._accounts = accounts
         self._demo = Script(pace=settings.pace_ms / 1000)
         self._created = int(time.time())
         # The same body and script give the same answer, so a benchmark's repeated request is rendered once.
@@ -105,6 +107,10 @@ class Chat:
         if given is None:
             scheme, _, given = (request.header(b"authorization") or b"").partition(b" ")
             given = given.strip() if scheme.lower() == b"bearer" else b""
-        if not self.keys:
+        # A key that a login made is good until it is revoked, whatever other keys there are.
+        made = given.decode("latin-1")
+        if made in self._accounts.revoked_keys:
+            return False
+        if not self.keys or made in self._accounts.issued_keys:
             return bool(given)
         return any(hmac.compare_digest(given, key.reveal().encode()) for key in self.keys)
