@@ -106,7 +106,7 @@ async def test_anthropics_pages(client: httpx2.AsyncClient, query: str, ids: lis
     page = (await client.get(f"/v1/models{query}", headers=_ASKS_AS_ANTHROPIC)).json()
 
     assert (ids, more) == ([row["id"] for row in page["data"]], page["has_more"])
-    assert (ids[:1] or [None], ids[-1:] or [None]) == ([page["first_id"]], [page["last_id"]])
+    assert (ids[0] if ids else None, ids[-1] if ids else None) == (page["first_id"], page["last_id"])
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,12 @@ _ERROR = b'{"error":{"code":"1302","message":"slow"}}'
 
 def _pair(client: WireFormat, upstream: WireFormat, **more: Any) -> Pair:
     context = ResponseContext(requested_model="asked", stream=True, include_usage=True)
-    ids = {"request_id": "id-1", "created": 7, "event_limit": 10_000, "new_id": lambda prefix: f"{prefix}1"}
+    ids: dict[str, Any] = {
+        "request_id": "id-1",
+        "created": 7,
+        "event_limit": 10_000,
+        "new_id": lambda prefix: f"{prefix}1",
+    }
     return Pair(client=client, upstream=upstream, context=context, **(ids | more))
 
 

@@ -24,7 +24,12 @@ def _prepared(
     client: WireFormat, upstream: WireFormat, body: Any, dialect: Dialect | None = None, **want: Any
 ) -> Preparation:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    wanted = {"stream": False, "include_usage": False, "default_max_tokens": 99, "model": "glm-5.2[1m]"} | want
+    wanted: dict[str, Any] = {
+        "stream": False,
+        "include_usage": False,
+        "default_max_tokens": 99,
+        "model": "glm-5.2[1m]",
+    } | want
     return prepare(raw, Want(client=client, upstream=upstream, **wanted), dialect or Dialect(), RequestLimits())
 
 

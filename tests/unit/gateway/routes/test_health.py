@@ -6,7 +6,7 @@ from typing import Any
 from services.chassis.health import Health
 from services.gateway.routes.health import health
 
-_answer: Callable[[Any], dict[str, str]] = health.fn
+_answer: Callable[[Health], Any] = health.fn
 
 
 def test_one_word_for_each_state() -> None:
