@@ -22,6 +22,7 @@ class Caller(msgspec.Struct, frozen=True):
     """Who calls, as far as limits and logs need it; never the key itself."""
 
     key_id: str
+    models: tuple[str, ...] = ()  # that this key may ask for; empty: all
 
 
 ANONYMOUS: Final = Caller("loopback")

@@ -1,0 +1,114 @@
+"""
+Client keys out of the credentials service's snapshot, and the seed's `auth.proxyApiKey` beside them.
+
+A check reads memory only: no key that anybody presents ever causes a lookup elsewhere, so that guessing costs the store
+nothing. It takes equally long for an id that is not known, whose secret is compared with MACs that nothing has.
+
+    keys of the service   auth.proxyApiKey   who is served
+    some                  any                who presents one of them, or auth.proxyApiKey
+    none                  set                who presents auth.proxyApiKey
+    none                  unset              this machine, with any key or none
+    not known yet         any                who presents auth.proxyApiKey; the others are told to try again
+"""
+
+import base64
+import hmac
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from services.chassis.clock import Clock, SystemClock
+from services.chassis.secret import Secret
+from services.credentials import key_format
+from services.credentials.contract import ClientKey, Snapshot
+from services.gateway.errors import Overloaded, Unauthenticated
+from services.gateway.guard import Caller, LoopbackOnly
+from services.gateway.translation.own_faults import overloaded, unauthenticated
+
+PROXY_KEY: Final = Caller("proxy-key")
+
+_NOTHING: Final = bytes(32)  # a MAC that no secret has
+_AWAY: Final = 5.0  # seconds after which it is worth asking again while the service is away
+_LOOPBACK_ONLY: Final = LoopbackOnly()
+
+
+class _Held(msgspec.Struct, frozen=True):
+    """A key, made ready for checks. Always two MACs, so that each check takes as long as any other."""
+
+    macs: tuple[bytes, bytes]
+    caller: Caller
+    expires_at: float
+    disabled: bool = False
+
+
+_NOBODY: Final = _Held((_NOTHING, _NOTHING), Caller(""), float("-inf"), True)
+
+
+class SnapshotKeys:
+    """`guard.ClientKeys` over the newest snapshot; `snapshot` returns it without waiting."""
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], *, proxy_key: Secret | None = None, clock: Clock | None = None
+    ) -> None:
+        self._snapshot = snapshot
+        self._clock: Clock = clock or SystemClock()
+        self._proxy_key = proxy_key.reveal().encode() if proxy_key else None
+        self._of: Snapshot | None = None
+        self._held: dict[str, _Held] = {}
+        self._pepper = b""
+
+    def caller_of(self, presented: bytes | None, peer: str | None) -> Caller:
+        """Return who presents this key; raises Unauthenticated, or Overloaded while the keys are not known."""
+        snapshot = self._snapshot()
+        if snapshot is not self._of:
+            self._take(snapshot)
+        if self._proxy_key is not None and presented is not None and hmac.compare_digest(presented, self._proxy_key):
+            return PROXY_KEY
+        if snapshot.generation < 0:
+            raise _away()
+        if self._proxy_key is None and not snapshot.client_keys:
+            return _LOOPBACK_ONLY.caller_of(presented, peer)
+        if presented is None:
+            raise _refused(
+                "This gateway wants a client key: send it as `Authorization: Bearer <key>` or `x-api-key: <key>`."
+            )
+        return self._checked(presented)
+
+    def _checked(self, presented: bytes) -> Caller:
+        key = key_format.parse(presented)
+        if key is None:
+            if presented.startswith(b"zrp_"):
+                raise _refused("The client key is mistyped or cut off; copy the whole of it.")
+            raise _refused("The client key is not known to this gateway.")
+        mac = key_format.mac(self._pepper, key.secret)
+        held = self._held.get(key.id, _NOBODY)
+        # Both are compared, whatever the first comparison says.
+        if not hmac.compare_digest(mac, held.macs[0]) | hmac.compare_digest(mac, held.macs[1]):
+            raise _refused("The client key is not known to this gateway.")
+        if held.disabled:
+            raise _refused("The client key was revoked; ask its owner for another one.")
+        if held.expires_at <= self._clock.now():
+            raise _refused("The client key has expired; ask its owner for another one.")
+        return held.caller
+
+    def _take(self, snapshot: Snapshot) -> None:
+        self._pepper = base64.b64decode(snapshot.pepper)
+        # Without its pepper no MAC means anything.
+        self._held = {key.id: _held(key) for key in snapshot.client_keys} if self._pepper else {}
+        self._of = snapshot
+
+
+def _held(key: ClientKey) -> _Held:
+    macs = [bytes.fromhex(mac) for mac in key.macs[:2]] + [_NOTHING, _NOTHING]
+    expires_at = float("inf") if key.expires_at is None else key.expires_at
+    return _Held((macs[0], macs[1]), Caller(key.id, key.models), expires_at, key.disabled)
+
+
+def _refused(message: str) -> Unauthenticated:
+    return Unauthenticated(unauthenticated(message))
+
+
+def _away() -> Overloaded:
+    message = "This gateway does not know its client keys: the credentials service does not answer; try again."
+    return Overloaded(msgspec.structs.replace(overloaded(_AWAY, message), status=503, code="credentials_unavailable"))
