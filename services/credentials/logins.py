@@ -28,15 +28,16 @@ def new_id(choice: Callable[[str], str] = chance.choice) -> str:
     return "crd_" + "".join(choice(_ALPHABET) for _ in range(12))
 
 
-async def keep(vault: Vault, got: LoggedIn, *, kind: Kind, label: str, now: float) -> Credential:
+async def keep(vault: Vault, got: LoggedIn, *, kind: Kind, label: str, title: str, now: float) -> Credential:
     """
-    Store what a login or an import brought; `now` by the store's clock.
+    Store what a login or an import brought; `label` may be empty, `title` is for a record that has none; `now` by the
+    store's clock.
 
     Raises Conflict when others keep changing the record, Undecryptable when what is stored does not open.
     """
     for attempt in range(_ATTEMPTS):
         known = _known(await vault.credentials(), got, kind)
-        record = _made(got, kind, label, now) if known is None else _renewed(known, got, now)
+        record = _made(got, kind, label or title, now) if known is None else _renewed(known, got, label, now)
         try:
             return await vault.write_credential(record, record.version)
         except Conflict:
@@ -98,10 +99,11 @@ def _made(got: LoggedIn, kind: Kind, label: str, now: float) -> Credential:
     )
 
 
-def _renewed(known: Credential, got: LoggedIn, now: float) -> Credential:
-    """A person has acted, so whatever state the record was in is over; the label stays as it was given."""
+def _renewed(known: Credential, got: LoggedIn, label: str, now: float) -> Credential:
+    """A person has acted, so whatever state the record was in is over."""
     return msgspec.structs.replace(
         known,
+        label=label or known.label,
         secrets=got.secrets,
         user_id=got.user_id or known.user_id,
         rotated_at=now,

@@ -5,7 +5,7 @@ On a laptop (SQLite, no keyring named) both are made on first use. Anywhere else
 never initialised is an error, because making them there would hide that the wrong ones were named.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -14,19 +14,35 @@ from urllib.parse import urlsplit
 from services.chassis.clock import Clock
 from services.credentials import keyring_file
 from services.credentials.keyring import Keyring
-from services.credentials.stores.factory import open_store
+from services.credentials.stores.factory import FILE_NAME, open_store
 from services.credentials.stores.port import Store
-from services.credentials.vault import CHECK, META, Vault
+from services.credentials.vault import CHECK, META, Trouble, Vault
 
 KEYRING_NAME: Final = "keyring.json"
 
 
+def _silent(_: Trouble) -> None:
+    pass
+
+
+def is_untouched(store_url: str | None, directory: Path) -> bool:
+    """Say whether the laptop's store was never made: then there is nothing to read, and no reason to make it."""
+    return store_url is None and not (directory.expanduser() / FILE_NAME).exists()
+
+
 @asynccontextmanager
 async def open_vault(
-    store_url: str | None, directory: Path, keyring: str | None = None, *, clock: Clock | None = None
+    store_url: str | None,
+    directory: Path,
+    keyring: str | None = None,
+    *,
+    clock: Clock | None = None,
+    report: Callable[[Trouble], None] = _silent,
 ) -> AsyncIterator[tuple[Vault, Store]]:
     """
     Open the store of `store_url` (None: SQLite in `directory`) with the keyring of that file (None: the laptop's own).
+
+    `report` hears of records that do not open.
 
     Raises KeyringInvalid, StoreRefused, StoreUnavailable.
     """
@@ -35,7 +51,7 @@ async def open_vault(
     try:
         # A keyring that went missing must not be replaced by one that opens nothing.
         is_new = embedded and await store.get(META, CHECK) is None
-        vault = Vault(store, load_keyring(directory, keyring, generate=is_new))
+        vault = Vault(store, load_keyring(directory, keyring, generate=is_new), report=report)
         await vault.unlock(initialise=embedded)
         yield vault, store
     finally:

@@ -25,6 +25,7 @@ BIZ_SUCCESS: Final = frozenset({"", "0", "200"})
 # 2007: a code or token that has expired or belongs to another address; the rest as on the model endpoints.
 _DENIED_CODES: Final = frozenset({"401", "1000", "1001", "1002", "1003", "1004", "1005", "2007", "invalid_grant"})
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+_STRANGE: Final = "?"
 _SAID: Final = 200  # characters of the provider's own text that a person is shown
 
 
@@ -68,7 +69,7 @@ def payload(what: str, reply: Reply, success: frozenset[str]) -> Any:
     code = _code(envelope)
     if not 200 <= answer.status < 300:
         kind = Kind.DENIED if code in _DENIED_CODES and answer.status < 500 else _kind_of(answer.status)
-        detail = f"HTTP {answer.status}" + (f", code {code}" if code else "")
+        detail = f"HTTP {answer.status}" + (f", code {code}" if code not in ("", _STRANGE) else "")
         raise CallFailed(what, kind, detail, said=_said(envelope), retry_after=answer.retry_after)
     if envelope is None:
         raise CallFailed(what, Kind.UNREADABLE, "not JSON")
@@ -135,7 +136,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _code(envelope: object) -> str:
-    """Return the code of an envelope as text, empty where there is none, `?` where it is nothing we would repeat."""
+    """Return the code of an envelope as text, empty where there is none, _STRANGE where it is nothing we would repeat."""
     if not isinstance(envelope, dict):
         return ""
     for name in ("code", "status", "error"):
@@ -144,7 +145,7 @@ def _code(envelope: object) -> str:
             found = found.get("code")
         if found is not None:
             plain = str(found)
-            return plain if _CODE.fullmatch(plain) else "?"
+            return plain if _CODE.fullmatch(plain) else _STRANGE
     return ""
 
 

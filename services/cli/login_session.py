@@ -1,0 +1,230 @@
+"""
+What the `auth` commands do. Apart from them because what it imports is heavy, and other commands shall start fast.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from services.chassis.listening import CannotListen
+from services.cli.exits import Exit
+from services.cli.login_screen import LoginScreen
+from services.cli.output import complain
+from services.credentials import imports, logins
+from services.credentials.contract import Kind
+from services.credentials.errors import CredentialsError, KeyringInvalid, LoginFailed
+from services.credentials.login import LoggedIn, Login, LoginOptions, NotOffered, Way
+from services.credentials.oauth.caller import Caller
+from services.credentials.oauth.vendors import VENDORS, Addresses
+from services.credentials.opening import is_untouched, open_vault
+from services.credentials.records import Credential
+from services.credentials.stores.port import StoreUnavailable
+from services.credentials.vault import Trouble
+from services.gateway.routing import Plan
+from services.gateway.settings import GatewaySettings
+from services.gateway.settings_rules import proxy_for
+
+_SOURCES: Final = ("zcode", "zcode-proxy")  # the desktop application first: it is what people use
+_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn what may go wrong into a message and an exit code."""
+    try:
+        yield
+    except KeyringInvalid as error:
+        complain(str(error))
+        raise typer.Exit(Exit.KEYRING) from None
+    except CredentialsError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.FAILED) from None
+    except (StoreUnavailable, CannotListen) as error:
+        complain(str(error))
+        raise typer.Exit(Exit.UNAVAILABLE) from None
+
+
+async def log_in(
+    settings: GatewaySettings, provider: str, flow: str | None, label: str, *, browser: bool
+) -> tuple[Credential, str | None]:
+    """Log in and keep what comes of it; also says why there is no key, if there is none and none is needed."""
+    options = LoginOptions(
+        callback_port=settings.auth.oauth_callback_port,
+        app_version=settings.identity.app_version,
+        key_required=settings.plan is Plan.CODING,
+    )
+    ways = list(Way) if flow is None else [Way(flow)]
+    # First of all, so that nobody goes through a login which then cannot be kept.
+    await _probe(settings)
+    caller = _caller(settings)
+    try:
+        got = await _first_of(settings, provider, ways, options, caller, browser=browser)
+    finally:
+        await caller.aclose()
+    return await keep(settings, got, label), got.unresolved
+
+
+async def _first_of(
+    settings: GatewaySettings,
+    provider: str,
+    ways: list[Way],
+    options: LoginOptions,
+    caller: Caller,
+    *,
+    browser: bool,
+) -> LoggedIn:
+    """Log in by the first way that is offered."""
+    with LoginScreen(browser=browser) as screen:
+        attempt = Login(VENDORS[provider], addresses(settings, provider), caller, screen, options)
+        for way in ways[:-1]:
+            try:
+                return await attempt.run(way)
+            except (NotOffered, CannotListen) as error:
+                screen.note(f"{way.value}: {error}; trying another way")
+        return await attempt.run(ways[-1])
+
+
+async def _probe(settings: GatewaySettings) -> None:
+    async with open_vault(settings.store.url, Path(settings.store.dir), settings.keyring.file):
+        pass
+
+
+async def keep(settings: GatewaySettings, got: LoggedIn, label: str) -> Credential:
+    """Store what a login or an import brought."""
+    from_login = got.secrets.access_token or got.secrets.refresh_token or got.user_id
+    kind = Kind.OAUTH if from_login else Kind.API_KEY
+    async with open_vault(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, store):
+        title = VENDORS[got.provider].title
+        return await logins.keep(vault, got, kind=kind, label=label, title=title, now=await store.now())
+
+
+async def listed(settings: GatewaySettings) -> tuple[tuple[Credential, ...], list[Trouble]]:
+    """Return what is kept, and what of it does not open."""
+    troubles: list[Trouble] = []
+    directory = Path(settings.store.dir)
+    if is_untouched(settings.store.url, directory):
+        return (), troubles
+    async with open_vault(settings.store.url, directory, settings.keyring.file, report=troubles.append) as (vault, _):
+        return await vault.credentials(), troubles
+
+
+async def log_out(settings: GatewaySettings, provider: str | None) -> tuple[Credential, ...]:
+    """Remove what is kept of a provider (None: of all) and return it."""
+    directory = Path(settings.store.dir)
+    if is_untouched(settings.store.url, directory):
+        return ()
+    async with open_vault(settings.store.url, directory, settings.keyring.file) as (vault, _):
+        return await logins.remove(vault, provider)
+
+
+def imported(settings: GatewaySettings, provider: str, source: str | None) -> LoggedIn:
+    """Read another program's credentials: of the one that is named, else of the first that has any."""
+    home = Path.home()
+    directory = Path(settings.store.dir).expanduser()
+    reasons = []
+    for candidate in _SOURCES if source is None else (source,):
+        try:
+            if candidate == "zcode":
+                return imports.from_desktop(home, provider)
+            return imports.from_seed(directory, provider, str(home), os.environ, time.time())
+        except LoginFailed as failure:
+            reasons.append(str(failure))
+    raise LoginFailed("; ".join(reasons))
+
+
+def addresses(settings: GatewaySettings, provider: str) -> Addresses:
+    """Return where a login goes, or leave with 64 when the settings leave it open."""
+    given = settings.providers[provider].oauth
+    wanted = {
+        "authorizeUrl": given.authorize_url,
+        "tokenUrl": given.token_url,
+        "initUrl": given.init_url,
+        "pollUrl": given.poll_url,
+        "bizBase": given.biz_base,
+    }
+    if VENDORS[provider].business_login:
+        wanted["loginUrl"] = given.login_url
+    absent = [name for name, value in wanted.items() if value is None]
+    if absent:
+        complain(f"providers.{provider}.oauth: {', '.join(absent)} must be set to log in")
+        raise typer.Exit(Exit.CONFIGURATION)
+    return Addresses(
+        authorize_url=given.authorize_url or "",
+        token_url=given.token_url or "",
+        init_url=given.init_url or "",
+        poll_url=given.poll_url or "",
+        biz_base=given.biz_base or "",
+        login_url=given.login_url,
+    )
+
+
+def _caller(settings: GatewaySettings) -> Caller:
+    version = settings.identity.app_version
+    try:
+        return Caller(
+            user_agent=f"ZCode/{version}" if version.isascii() and version.isprintable() else "ZCode",
+            ca_file=settings.upstream.ca_file,
+            proxy_for=lambda host: proxy_for(settings.upstream, host),
+        )
+    except OSError as error:
+        complain(f"upstream.caFile cannot be used: {error.strerror or error}")
+        raise typer.Exit(Exit.CONFIGURATION) from None
+
+
+def kept_words(record: Credential) -> str:
+    """Say what is kept now."""
+    user = f", user {record.user_id}" if record.user_id else ""
+    key = f", key {logins.masked(record.secrets.api_key)}" if record.secrets.api_key else ""
+    return f"logged in to {record.provider} as {record.label}{user}{key} ({record.id})"
+
+
+def row(record: Credential, now: float) -> tuple[str, ...]:
+    """Return a line of `auth status`."""
+    issued = logins.jwt_issued_at(record.secrets.start_plan_jwt)
+    token = "-" if record.secrets.start_plan_jwt is None else "age unknown" if issued is None else _age(now - issued)
+    state = record.state.value + (f" ({record.reason})" if record.reason else "")
+    age = _age(now - record.rotated_at)
+    return (
+        record.provider,
+        record.label,
+        record.kind.value,
+        state,
+        age,
+        logins.masked(record.secrets.api_key) or "-",
+        token,
+    )
+
+
+def shown(record: Credential, now: float) -> dict[str, object]:
+    """Return an entry of `auth status --json`."""
+    return {
+        "id": record.id,
+        "provider": record.provider,
+        "label": record.label,
+        "kind": record.kind.value,
+        "state": record.state.value,
+        "reason": record.reason,
+        "user_id": record.user_id,
+        "key": logins.masked(record.secrets.api_key) or None,
+        "age_seconds": round(max(0.0, now - record.rotated_at)),
+        "created_at": record.created_at,
+        "rotated_at": record.rotated_at,
+        "expires_at": record.expires_at,
+        "usable_at": record.usable_at,
+        "refreshable": bool(record.secrets.refresh_token or record.secrets.access_token),
+        "start_plan": record.secrets.start_plan_jwt is not None,
+        "start_plan_state": record.start_plan.state.value,
+        "start_plan_issued_at": logins.jwt_issued_at(record.secrets.start_plan_jwt),
+    }
+
+
+def _age(seconds: float) -> str:
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
