@@ -64,7 +64,7 @@ async def test_the_query_does_not_travel_upstream(gateway: RunningGateway, clien
     assert b"/api/anthropic/v1/messages" == gateway.upstream_requests[0].target
 
 
-async def test_models_in_openai_shape(client: httpx2.AsyncClient) -> None:
+async def test_b149_models_in_openai_shape(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/v1/models")
 
     check_ids(answer)
@@ -76,7 +76,7 @@ async def test_models_in_openai_shape(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("header", [_ASKS_AS_ANTHROPIC, {"x-api-key": "any"}])
-async def test_models_in_anthropic_shape(client: httpx2.AsyncClient, header: dict[str, str]) -> None:
+async def test_b149_models_in_anthropic_shape(client: httpx2.AsyncClient, header: dict[str, str]) -> None:
     answer = await client.get("/v1/models", headers=header)
 
     check_ids(answer)
