@@ -3,7 +3,7 @@ Which machines stand between an upstream's answer and the client's: readers and 
 the same dialect. Pure; made once per answer, ids and times are given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from services.gateway.translation.streams.convert import (
     BodyConversion,
     StreamConversion,
     Writer,
-    events_of_stream,
     whole_answer,
 )
 from services.gateway.translation.streams.events import Event, Usage
@@ -107,11 +106,38 @@ def body_conversion(pair: Pair) -> Conversion:
     return BodyConversion(lambda body: _events_of_body(pair, body), _writer(pair))
 
 
-def whole_body(pair: Pair, body: bytes, *, streamed: bool) -> WholeBody | Fault:
-    """Return the client's batch answer; `streamed`: the upstream sent events although none were asked for."""
-    if not streamed and looks_like_error(body):
+def whole_body(pair: Pair, body: bytes) -> WholeBody | Fault:
+    """Return the client's batch answer for the upstream's."""
+    if looks_like_error(body):
         return read_fault(200, body, now=float(pair.created))
-    events = events_of_stream(_reader(pair), body) if streamed else _events_of_body(pair, body)
+    return _whole(pair, _events_of_body(pair, body))
+
+
+class FoldedStream:
+    """
+    The client's batch answer, made from an event stream that nobody asked for.
+
+    Read as it arrives, because a long one read at once would hold the event loop.
+    """
+
+    __slots__ = ("_events", "_pair", "_reader")
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._reader = _reader(pair)
+        self._events: list[Event] = []
+
+    def feed(self, data: bytes) -> None:
+        """Take what one read brought."""
+        self._events += self._reader.feed(data)
+
+    def end(self) -> WholeBody | Fault:
+        """Take note that the upstream ended."""
+        self._events += self._reader.eof()
+        return _whole(self._pair, self._events)
+
+
+def _whole(pair: Pair, events: Iterable[Event]) -> WholeBody | Fault:
     whole = whole_answer(events, partial(_write_whole, pair))
     return whole if isinstance(whole, Fault) else WholeBody(body=whole.body, usage=whole.usage, unchanged=False)
 

@@ -13,13 +13,21 @@ from typing import Final, Protocol
 import msgspec
 
 from services.gateway.call import ClientCall
-from services.gateway.conversion import Conversion, Pair, WholeBody, body_conversion, stream_conversion, whole_body
+from services.gateway.conversion import (
+    Conversion,
+    FoldedStream,
+    Pair,
+    WholeBody,
+    body_conversion,
+    stream_conversion,
+    whole_body,
+)
 from services.gateway.downstream import Downstream
 from services.gateway.event_stream import EVENT_STREAM_HEADERS, EventStream, Headers
 from services.gateway.heads import header, passed_back, upstream_request_id
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation
-from services.gateway.relay import StreamRelay, collect
+from services.gateway.relay import StreamRelay, collect, pour
 from services.gateway.routing import UpstreamRoute
 from services.gateway.translation.errors import error_event
 from services.gateway.translation.fault import Fault
@@ -130,20 +138,29 @@ class BatchDelivery(_Delivery):
 
     async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
         """Read the answer, convert it if the dialects differ, send it."""
-        body = await collect(answer)
         kind = header(answer.headers, b"content-type") or _JSON[1]
         coding = header(answer.headers, b"content-encoding")
-        streamed = kind.startswith(_EVENT_STREAM)
-        if self._call.format is self._route.format and not streamed:
-            result = passed_through(self._route.format, body, coding, now=time.time())
-        else:
-            result = whole_body(self._pair(), body, streamed=streamed)
+        result = await self._result(answer, coding, streamed=kind.startswith(_EVENT_STREAM))
         if isinstance(result, Fault):
             return result
         self._send(result, kind, coding)
         self.observation.usage = result.usage
-        self.observation.bytes_in = len(body)
         return None
+
+    async def _result(self, answer: UpstreamAnswer, coding: bytes | None, *, streamed: bool) -> WholeBody | Fault:
+        if self._call.format is self._route.format and not streamed:
+            body = await collect(answer)
+            self.observation.bytes_in = len(body)
+            return passed_through(self._route.format, body, coding, now=time.time())
+        if coding is not None and coding != _PLAIN:
+            return CODING
+        if not streamed:
+            body = await collect(answer)
+            self.observation.bytes_in = len(body)
+            return whole_body(self._pair(), body)
+        folded = FoldedStream(self._pair())
+        await pour(answer, folded.feed)
+        return folded.end()
 
     def _send(self, result: WholeBody, kind: bytes, coding: bytes | None) -> None:
         headers = self._head()

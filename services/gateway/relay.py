@@ -4,7 +4,7 @@ Moves an answer's body from the upstream to the client, by push: one read, one c
 A read of more than _TURN bytes is taken in several turns of the event loop, with the upstream paused meanwhile, so that
 upstreams which flood neither keep others waiting (promises.md P-71) nor fill what a slow client has not read (P-44).
 
-`StreamRelay` feeds an event stream from an upstream answer; `collect` reads a whole body for batch answers. Neither
+`StreamRelay` feeds an event stream from an upstream answer; `pour` and `collect` read whole bodies. None of them
 awaits per event; the only future is the one that says how it ended:
 
     the upstream …                            the client's stream                  `ended`
@@ -187,38 +187,42 @@ class StreamRelay:
             self.ended.set_result(fault)
 
 
-class _Collector:
-    """Gathers a body; the transport keeps it within the request's limits."""
+class _Pourer:
+    """Hands a body on as it comes; the transport keeps it within the request's limits."""
 
-    def __init__(self, most: int | None) -> None:
+    def __init__(self, take: Callable[[bytes], None], most: int | None) -> None:
+        self._take = take
         self._left = most
-        self._parts: list[bytes] = []
-        self.body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def on_data(self, data: bytes) -> None:
+        if self.ended.done():
+            return
         if self._left is not None:
             data = data[: self._left]
             self._left -= len(data)
-        self._parts.append(data)
+        self._take(data)
         if self._left == 0:
             self.on_end()
 
     def on_end(self) -> None:
-        if not self.body.done():
-            self.body.set_result(b"".join(self._parts))
-            self._parts.clear()
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def on_failure(self, error: TransportError) -> None:
-        if not self.body.done():
-            self.body.set_exception(error)
+        if not self.ended.done():
+            self.ended.set_exception(error)
+
+
+async def pour(answer: UpstreamAnswer, take: Callable[[bytes], None], most: int | None = None) -> None:
+    """Hand a body, or its first `most` bytes, to `take`; raises a TransportError. The caller closes the answer."""
+    pourer = _Pourer(take, most)
+    answer.consume(pourer)
+    await pourer.ended
 
 
 async def collect(answer: UpstreamAnswer, most: int | None = None) -> bytes:
-    """
-    Read a whole body, or its first `most` bytes; raises a TransportError. The caller closes the answer.
-
-    Without `most` a body is as large as its request allows.
-    """
-    collector = _Collector(most)
-    answer.consume(collector)
-    return await collector.body
+    """Return a whole body, or its first `most` bytes; as `pour` otherwise."""
+    parts: list[bytes] = []
+    await pour(answer, parts.append, most)
+    return b"".join(parts)

@@ -161,7 +161,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total_stream: Annotated[Seconds, Meta(description="seconds of a whole stream")] = 1800.0
     total_batch: Annotated[Seconds, Meta(description="seconds of a whole answer that is no stream")] = 600.0
     answer_stream: Annotated[Bytes, Meta(description="bytes of a streamed answer")] = 64 * 1024 * 1024
-    answer_batch: Annotated[Bytes, Meta(description="bytes of an answer that is no stream")] = 32 * 1024 * 1024
+    answer_batch: Annotated[Bytes, Meta(description="bytes of an answer that is no stream")] = 16 * 1024 * 1024
     event: Annotated[Bytes, Meta(description="bytes of one event")] = 1024 * 1024
     upstream_connections: Annotated[Count, Meta(description="connections to the upstream")] = 200
     retries: Annotated[int, Meta(ge=0, description="further tries before the first byte")] = 2

@@ -1,10 +1,20 @@
 """What the stream tests share: production's event loop unless a module asks for both, and the four pairs of dialects."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from services.gateway.wire.formats import WireFormat
 from tests.support.dialects import ANTHROPIC, OPENAI
 from tests.support.event_loops import UVLOOP
+from tests.support.simulator_process import simulator_process
+
+
+@pytest.fixture(scope="module")
+def far_simulator() -> Iterator[str]:
+    """A simulator in a process of its own: what it holds and does is not taken for the gateway's."""
+    with simulator_process() as origin:
+        yield origin
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from tests.support.gateway import RunningGateway
 from tests.support.loop_lag import loop_lag
 from tests.support.memory import Growth, resident_growth
 from tests.support.raw_http import RawClient, raw_client
-from tests.support.simulator_process import simulator_process
 from tests.support.untapped_gateway import untapped_gateway
 
 STALL = 2.0
@@ -111,12 +110,11 @@ async def _reluctantly(client: RawClient) -> bytes:
 
 
 async def test_a_slow_client_gets_every_byte_and_the_end(
-    client_format: WireFormat, upstream_format: WireFormat
+    far_simulator: str, client_format: WireFormat, upstream_format: WireFormat
 ) -> None:
     events = 5000
     async with (
-        simulator_process() as simulator,
-        untapped_gateway(simulator.origin, upstream_format=upstream_format.value) as gateway,
+        untapped_gateway(far_simulator, upstream_format=upstream_format.value) as gateway,
         raw_client(gateway.port, receive_buffer=LITTLE) as client,
     ):
         await client.send(chat_request(client_format, f"sim:events={events}"))
@@ -129,7 +127,9 @@ async def test_a_slow_client_gets_every_byte_and_the_end(
     assert said.text == "(simulated)" + "".join(f" w{n}" for n in range(1, events))
 
 
-async def test_streams_of_any_length_reach_their_end_when_their_clients_pause(client_format: WireFormat) -> None:
+async def test_streams_of_any_length_reach_their_end_when_their_clients_pause(
+    far_simulator: str, client_format: WireFormat
+) -> None:
     """A request's work may be done while its last events still wait for the client: they must not be cut off with it."""
     lengths = range(1400, 2400, 25)
 
@@ -139,10 +139,7 @@ async def test_streams_of_any_length_reach_their_end_when_their_clients_pause(cl
             await asyncio.sleep(0.5)
             return (await read_answer(client)).data
 
-    async with (
-        simulator_process() as simulator,
-        untapped_gateway(simulator.origin, upstream_format="openai") as gateway,
-    ):
+    async with untapped_gateway(far_simulator, upstream_format="openai") as gateway:
         answers = await asyncio.gather(*(read_late(gateway, events) for events in lengths))
         assert await at_rest(gateway) == {}
 
