@@ -21,10 +21,10 @@ from services.credentials.errors import CredentialsError, KeyringInvalid, LoginF
 from services.credentials.login import LoggedIn, Login, LoginOptions, NotOffered, Way
 from services.credentials.oauth.caller import Caller
 from services.credentials.oauth.vendors import VENDORS, Addresses
-from services.credentials.opening import is_untouched, open_vault
 from services.credentials.records import Credential
 from services.credentials.stores.port import StoreUnavailable
 from services.credentials.vault import Trouble
+from services.credentials.vault_of import is_untouched, vault_of
 from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings
 from services.gateway.settings_rules import proxy_for
@@ -90,7 +90,7 @@ async def _first_of(
 
 
 async def _probe(settings: GatewaySettings) -> None:
-    async with open_vault(settings.store.url, Path(settings.store.dir), settings.keyring.file):
+    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file):
         pass
 
 
@@ -98,7 +98,7 @@ async def keep(settings: GatewaySettings, got: LoggedIn, label: str) -> Credenti
     """Store what a login or an import brought."""
     from_login = got.secrets.access_token or got.secrets.refresh_token or got.user_id
     kind = Kind.OAUTH if from_login else Kind.API_KEY
-    async with open_vault(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, store):
+    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, store):
         title = VENDORS[got.provider].title
         return await logins.keep(vault, got, kind=kind, label=label, title=title, now=await store.now())
 
@@ -109,7 +109,7 @@ async def listed(settings: GatewaySettings) -> tuple[tuple[Credential, ...], lis
     directory = Path(settings.store.dir)
     if is_untouched(settings.store.url, directory):
         return (), troubles
-    async with open_vault(settings.store.url, directory, settings.keyring.file, report=troubles.append) as (vault, _):
+    async with vault_of(settings.store.url, directory, settings.keyring.file, report=troubles.append) as (vault, _):
         return await vault.credentials(), troubles
 
 
@@ -118,7 +118,7 @@ async def log_out(settings: GatewaySettings, provider: str | None) -> tuple[Cred
     directory = Path(settings.store.dir)
     if is_untouched(settings.store.url, directory):
         return ()
-    async with open_vault(settings.store.url, directory, settings.keyring.file) as (vault, _):
+    async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, _):
         return await logins.remove(vault, provider)
 
 

@@ -1,66 +1,49 @@
 """
-The vault as the settings name it, for a process or a command: store and keyring opened, and proven to fit together.
+The start of every process that seals: a keyring from its file, a vault over its store, and proof that they belong.
 
-On a laptop (SQLite, no keyring named) both are made on first use. Anywhere else a missing keyring or a store that was
-never initialised is an error, because making them there would hide that the wrong ones were named.
+What is wrong is found before anything is written; whoever starts the process says it in one line and exits with 78.
+
+    keyring file   store            `own` (laptop)                        else (cluster)
+    there          claimed          opened if the keyring is the store's  the same
+    there          empty            claimed                               KeyringInvalid until somebody says `init`
+    missing        empty            a keyring is made, store claimed      KeyringInvalid
+    missing        holds anything   KeyringInvalid: a new key would only  KeyringInvalid
+                                    hide that the old one is lost
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
 
-from services.chassis.clock import Clock
 from services.credentials import keyring_file
+from services.credentials.errors import KeyringInvalid
 from services.credentials.keyring import Keyring
-from services.credentials.stores.factory import FILE_NAME, open_store
 from services.credentials.stores.port import Store
-from services.credentials.vault import CHECK, META, Trouble, Vault
-
-KEYRING_NAME: Final = "keyring.json"
+from services.credentials.vault import NAMESPACE, Trouble, Vault, is_empty, silent
 
 
-def _silent(_: Trouble) -> None:
-    pass
-
-
-def is_untouched(store_url: str | None, directory: Path) -> bool:
-    """Say whether the laptop's store was never made: then there is nothing to read, and no reason to make it."""
-    return store_url is None and not (directory.expanduser() / FILE_NAME).exists()
-
-
-@asynccontextmanager
 async def open_vault(
-    store_url: str | None,
-    directory: Path,
-    keyring: str | None = None,
+    store: Store,
+    path: Path,
     *,
-    clock: Clock | None = None,
-    report: Callable[[Trouble], None] = _silent,
-) -> AsyncIterator[tuple[Vault, Store]]:
+    own: bool = False,
+    initialise: bool = False,
+    namespace: str = NAMESPACE,
+    report: Callable[[Trouble], None] = silent,
+) -> Vault:
     """
-    Open the store of `store_url` (None: SQLite in `directory`) with the keyring of that file (None: the laptop's own).
+    Return an unlocked vault. Raises KeyringInvalid, with nothing written.
 
-    `report` hears of records that do not open.
-
-    Raises KeyringInvalid, StoreRefused, StoreUnavailable.
+    `own`: store and keyring are this machine's alone, so that its first start may make both. `initialise`: a person
+    said that this keyring is to claim this store.
     """
-    embedded = store_url is None or urlsplit(store_url).scheme in ("sqlite", "memory")
-    store = await open_store(store_url, directory, clock=clock)
-    try:
-        # A keyring that went missing must not be replaced by one that opens nothing.
-        is_new = embedded and await store.get(META, CHECK) is None
-        vault = Vault(store, load_keyring(directory, keyring, generate=is_new), report=report)
-        await vault.unlock(initialise=embedded)
-        yield vault, store
-    finally:
-        await store.aclose()
+    vault = Vault(store, await _keyring(store, path, own=own), namespace=namespace, report=report)
+    await vault.unlock(initialise=own or initialise)
+    return vault
 
 
-def load_keyring(directory: Path, keyring: str | None, *, generate: bool) -> Keyring:
-    """Load the keyring of a file, or the one in `directory`; only the latter is ever made. Raises KeyringInvalid."""
-    if keyring is not None:
-        return keyring_file.load(Path(keyring).expanduser())
-    path = directory.expanduser() / KEYRING_NAME
-    return keyring_file.load_or_generate(path) if generate else keyring_file.load(path)
+async def _keyring(store: Store, path: Path, *, own: bool) -> Keyring:
+    if not own or keyring_file.present(path):
+        return keyring_file.load(path)
+    if not await is_empty(store):
+        raise KeyringInvalid(f"the keyring {path} is missing and the store holds records; restore the keyring")
+    return keyring_file.load_or_generate(path)

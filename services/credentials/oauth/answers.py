@@ -136,7 +136,7 @@ def _decoded(body: bytes) -> Any:
 
 
 def _code(envelope: object) -> str:
-    """Return the code of an envelope as text, empty where there is none, _STRANGE where it is nothing we would repeat."""
+    """Return the code of an envelope as text, empty where there is none, _STRANGE for what we would not repeat."""
     if not isinstance(envelope, dict):
         return ""
     for name in ("code", "status", "error"):
