@@ -28,10 +28,10 @@ async def vault_of(
     `report` hears of records that do not open. Raises KeyringInvalid, StoreRefused, StoreUnavailable.
     """
     embedded = store_url is None or urlsplit(store_url).scheme in ("sqlite", "memory")
-    path = directory / KEYRING_NAME if keyring is None else Path(keyring)
-    store = await open_store(store_url, directory.expanduser())
+    store = await open_store(store_url, directory)
     try:
-        yield await open_vault(store, path.expanduser(), own=embedded and keyring is None, report=report), store
+        path = _keyring_path(directory, keyring)
+        yield await open_vault(store, path, own=embedded and keyring is None, report=report), store
     finally:
         await store.aclose()
 
@@ -39,3 +39,7 @@ async def vault_of(
 def is_untouched(store_url: str | None, directory: Path) -> bool:
     """Say whether the laptop's store was never made: then there is nothing to read, and no reason to make it."""
     return store_url is None and not (directory.expanduser() / FILE_NAME).exists()
+
+
+def _keyring_path(directory: Path, keyring: str | None) -> Path:
+    return (directory / KEYRING_NAME if keyring is None else Path(keyring)).expanduser()
