@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from services.cli import argv, auth, config, doctor, env, gateway, models, serve, simulator, version
+from services.cli import argv, auth, config, doctor, env, gateway, keys, models, serve, simulator, version
 from services.cli.exits import MEANINGS, Exit
 from services.cli.output import complain, say
 
@@ -23,6 +23,7 @@ app.command()(env.env)
 app.command()(doctor.doctor)
 app.command()(models.models)
 app.add_typer(auth.app, name="auth")
+app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")
 app.command()(gateway.gateway)
 app.command()(simulator.simulator)
@@ -49,6 +50,7 @@ def root(
       zcode-proxy serve --demo       try it without an account
       zcode-proxy auth login zai     log in to your plan
       zcode-proxy serve              with that login, or with your plan's key in ZCODE_API_KEY
+      zcode-proxy keys create        make a key for somebody else's client
       zcode-proxy env claude-code    how to point Claude Code here
       zcode-proxy doctor             when something does not work
     """

@@ -1,0 +1,27 @@
+"""What may go wrong in a command that opens the store, as a message and an exit code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from services.cli.exits import Exit
+from services.cli.output import complain
+from services.credentials.errors import CredentialsError, KeyringInvalid
+from services.credentials.stores.port import StoreUnavailable
+
+
+@contextmanager
+def store_failures() -> Iterator[None]:
+    """Leave with a message and the exit code that fits."""
+    try:
+        yield
+    except KeyringInvalid as error:
+        complain(str(error))
+        raise typer.Exit(Exit.KEYRING) from None
+    except CredentialsError as error:
+        complain(str(error))
+        raise typer.Exit(Exit.FAILED) from None
+    except StoreUnavailable as error:
+        complain(str(error))
+        raise typer.Exit(Exit.UNAVAILABLE) from None
