@@ -8,7 +8,7 @@ from services.credentials.errors import Conflict, KeyringInvalid, NotFound, Unde
 from services.credentials.records import Secrets
 from services.credentials.sealing import Purpose, Why
 from services.credentials.stores.memory import MemoryStore
-from services.credentials.vault import CHECK, META, Trouble, Vault
+from services.credentials.vault import CHECK, META, Opened, Trouble, Vault
 from tests.support.vaults import (
     ADDED,
     FIRST,
@@ -82,6 +82,18 @@ async def test_a_stored_value_is_read_as_it_was_written_and_does_not_print() -> 
     assert opened is not None
     assert (opened.version, opened.data) == (1, b"canary")
     assert "canary" not in repr(opened)
+
+
+async def test_all_values_of_a_kind_are_listed_and_what_does_not_open_is_reported_and_left_out() -> None:
+    store, reports = MemoryStore(), Reports()
+    await filled(store, 0)
+    vault = Vault(store, FIRST, report=reports)
+    for id_ in ("b", "a", "c"):
+        await vault.write_value("key", id_, id_.encode(), 0)
+    await overwrite(store, "key", "c", b"rubbish")
+
+    assert await vault.values("key") == {"a": Opened(1, b"a"), "b": Opened(1, b"b")}
+    assert reports.troubles == [Trouble("key", "c", 2, Why.MALFORMED)]
 
 
 async def test_a_value_beside_the_store_opens_only_in_its_place() -> None:
