@@ -301,3 +301,11 @@ async def test_a_body_of_just_the_limit_is_read(client: httpx2.AsyncClient) -> N
     body = b'{"model":"glm-5.1","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
 
     assert 200 == (await client.post(PATH[ANTHROPIC], content=body.ljust(100_000))).status_code
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_simulated_upstream_is_named_on_every_answer_of_its(stream: bool) -> None:
+    async with running_gateway(simulated=True) as demo, client_of(demo) as client:
+        for dialect in (OPENAI, ANTHROPIC):
+            answer = await client.post(PATH[dialect], json=small(dialect, stream=stream))
+            assert "true" == answer.headers["x-zcode-simulated"]
