@@ -146,6 +146,15 @@ def test_a_master_key_of_another_size_is_refused(master: bytes) -> None:
         seal(master=master)
 
 
+def test_what_another_project_sealed_is_opened_with_the_right_key_and_only_with_it() -> None:
+    # AES-256-GCM of the letters "abc" under 32 zero bytes, made with another implementation.
+    key, nonce, body = bytes(32), bytes(12), bytes.fromhex("afc52354109ef65a2f5ccbb3f052097814df3c")
+
+    assert sealing.open_foreign(key, nonce, body) == b"abc"
+    assert sealing.open_foreign(MASTER, nonce, body) is None
+    assert sealing.open_foreign(key, nonce, body[:-1] + b"\0") is None
+
+
 def test_no_purpose_can_be_spelled_with_another_one_and_a_salt() -> None:
     names = [purpose.value for purpose in Purpose]
 
