@@ -222,7 +222,7 @@ class Cluster:
         for server in self.servers:
             with contextlib.closing(server.client()) as client:
                 while True:
-                    info = client.execute_command("CLUSTER", "INFO")
+                    info = client.execute_command("CLUSTER INFO")
                     if info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == count:
                         break
                     if time.monotonic() > deadline:

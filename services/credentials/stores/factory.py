@@ -30,13 +30,20 @@ async def open_store(
     if url is None or scheme == "sqlite":
         store = SqliteStore(_path(url, directory), clock)
     else:
-        store = RedisStore(_address(url, login))
+        store = _redis(_address(url, login))
     try:
         await store.open()
     except BaseException:
         await store.aclose()
         raise
     return store
+
+
+def _redis(address: RedisAddress) -> RedisStore:
+    try:
+        return RedisStore(address)
+    except (OSError, ValueError) as error:  # a TLS file, or the prefix
+        raise StoreRefused(f"store.url: {error}") from error
 
 
 def _address(url: str, login: Login | None) -> RedisAddress:

@@ -28,13 +28,15 @@ from services.credentials.stores.names import KeyNames, check
 from services.credentials.stores.port import Busy, Granted, Stale, StoreRefused, StoreUnavailable, Versioned
 from services.credentials.stores.redis_address import RedisAddress
 from services.credentials.stores.redis_changes import Changes
-from services.credentials.stores.redis_link import DEADLINE, REPEATABLE, Refusal, Words, make_link
+from services.credentials.stores.redis_client import make_link
+from services.credentials.stores.redis_link import REPEATABLE, Refusal, Words
 from services.credentials.stores.redis_scripts import Script
 
-TICKET: Final = 2000  # milliseconds
+TICKET: Final = 2000  # milliseconds, at least; in any case longer than four calls
 WAIT: Final = 200  # milliseconds for replicas
 TRANSIENT: Final = 5.0  # seconds that a failover may take before a waiter is told
 _LOOK_EVERY: Final = 0.8  # seconds, should a message be lost
+_AGAIN_AFTER: Final = 0.1  # seconds between tries of the first call
 _BATCH: Final = 200  # records fetched at once
 _OLDEST: Final = (6, 2)  # GETDEL
 
@@ -47,21 +49,32 @@ class RedisStore:
         self._replicas = address.wait
         self._link = make_link(address)
         self._changes = Changes(self._link, self._names.channel)
+        self._ticket = max(TICKET, int(4000 * address.deadline))
         self._closed = False
 
     async def open(self) -> None:
         """Refuse a server that would drop credentials when its memory is full, or that lacks a command."""
-        try:
-            servers = await self._link.primaries()
-        except Refusal as error:
-            raise StoreRefused(f"{error}: the user needs the rights in deploy/redis/users.acl") from error
-        for info in servers:
+        for info in await self._servers():
             version = tuple(int(part) for part in str(info.get("redis_version", "0.0")).split(".")[:2])
             if version < _OLDEST:
                 raise StoreRefused("Redis is older than 6.2")
             policy = info.get("maxmemory_policy")
             if policy != "noeviction":
                 raise StoreRefused(f"Redis has maxmemory-policy {policy}: it would drop credentials; set noeviction")
+
+    async def _servers(self) -> list[dict[str, Any]]:
+        """Ask until a failover could be over: services often start together with their Redis."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + TRANSIENT
+        while True:
+            try:
+                return await self._link.primaries()
+            except Refusal as error:
+                raise StoreRefused(f"{error}: the user needs the rights in deploy/redis/users.acl") from error
+            except StoreUnavailable:
+                if loop.time() > deadline:
+                    raise
+            await asyncio.sleep(_AGAIN_AFTER)
 
     async def get(self, kind: str, id_: str) -> Versioned | None:
         check(kind, id_)
@@ -153,7 +166,7 @@ class RedisStore:
         """Write or remove in the three steps above, all of them within one deadline."""
         written: bool | None = None
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(self._link.deadline):
                 ticket = secrets.token_hex(8)
                 count, not_after = await self._begin(kind, id_, ticket)
                 written = await self._commit(self._names.record(kind, id_).record, script, (*args, not_after))
@@ -165,7 +178,7 @@ class RedisStore:
 
     async def _begin(self, kind: str, id_: str, ticket: str) -> tuple[int, int]:
         keys = (self._names.pending, self._names.ids(kind))
-        count, not_after = await self._link.run(scripts.BEGIN, keys, (ticket, id_, TICKET), policy=REPEATABLE)
+        count, not_after = await self._link.run(scripts.BEGIN, keys, (ticket, id_, self._ticket), policy=REPEATABLE)
         return count, not_after
 
     async def _commit(self, key: str, script: Script, args: Words) -> bool:

@@ -9,6 +9,7 @@ Where a Redis is and who we are there: `store.url`, taken apart. Pure.
     ?ca= cert= key=  PEM files: who is trusted instead of the system's store, and who we are
     ?prefix=zr:      what every key begins with
     ?wait=1          replicas that must have a credential's write before it counts as written
+    ?deadline=400    milliseconds that one call may take; more only where the network is slow
 """
 
 from enum import Enum
@@ -23,6 +24,10 @@ from services.credentials.stores.names import DEFAULT_PREFIX
 _REDIS_PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 _MOST_REPLICAS: Final = 16
+_SHORTEST_DEADLINE: Final = 100
+_LONGEST_DEADLINE: Final = 10_000  # milliseconds
+
+DEADLINE: Final = 0.4  # seconds; what comes after it stays below the 500 ms of promises.md P-61 on a busy machine
 
 
 class Shape(Enum):
@@ -61,6 +66,7 @@ class RedisAddress(msgspec.Struct, frozen=True, kw_only=True):
     tls: Tls | None = None
     prefix: str = DEFAULT_PREFIX
     wait: int = 0  # replicas
+    deadline: float = DEADLINE  # seconds
 
 
 def parse(url: str, login: Login | None = None) -> RedisAddress:
@@ -82,11 +88,12 @@ def parse(url: str, login: Login | None = None) -> RedisAddress:
         tls=_tls(options, secure=secure),
         prefix=options.get("prefix", DEFAULT_PREFIX),
         wait=_number(options.get("wait", "0"), "wait", _MOST_REPLICAS),
+        deadline=_deadline(options),
     )
 
 
 def _options(query: str) -> dict[str, str]:
-    known = {"tls", "ca", "cert", "key", "prefix", "wait", "db"}
+    known = {"tls", "ca", "cert", "key", "prefix", "wait", "db", "deadline"}
     found: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known or name in found:
@@ -140,6 +147,15 @@ def _database(parts: SplitResult, shape: Shape, options: dict[str, str]) -> int:
     if db and shape is Shape.CLUSTER:
         raise ValueError("names a database; a cluster has one only")
     return db
+
+
+def _deadline(options: dict[str, str]) -> float:
+    if "deadline" not in options:
+        return DEADLINE
+    milliseconds = _number(options["deadline"], "deadline", _LONGEST_DEADLINE)
+    if milliseconds < _SHORTEST_DEADLINE:
+        raise ValueError(f"has a deadline below {_SHORTEST_DEADLINE} milliseconds")
+    return milliseconds / 1000
 
 
 def _tls(options: dict[str, str], *, secure: bool) -> Tls | None:

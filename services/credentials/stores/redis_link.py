@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
@@ -29,20 +28,15 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
-from redis.maint_notifications import MaintNotificationsConfig
 
 from services.chassis.process import Tasks
 from services.credentials.stores.port import StoreUnavailable
-from services.credentials.stores.redis_address import RedisAddress, Shape
 from services.credentials.stores.redis_scripts import Script
 
 T = TypeVar("T")
 
-DEADLINE: Final = 0.45  # seconds; with the clean-up after it a call stays below promises.md P-61's 500 ms
 CONNECTIONS: Final = 32
-_CONNECT: Final = 0.5
-_ANSWER: Final = 0.25
-_SENTINEL_ANSWER: Final = 0.3
+_GOODBYE: Final = 0.5  # seconds to close connections
 _PAUSE: Final = 0.05  # between tries of what provably did not happen
 _NOT_DONE: Final = (MasterNotFoundError, ReadOnlyError, BusyLoadingError, ClusterDownError, TryAgainError)
 _FAILURES: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
@@ -65,8 +59,9 @@ class Link:
     WAIT speaks of the writes of its own connection only.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, deadline: float) -> None:
         self._client = client
+        self.deadline = deadline
         self._slots = asyncio.Semaphore(CONNECTIONS)
         self._tasks = Tasks(on_failure=_forgotten)
         self._closed = False
@@ -111,7 +106,7 @@ class Link:
             raise StoreUnavailable("the store is closed")
         task = self._tasks.start(self._tries(work, policy), name="Redis")
         try:
-            done, _ = await asyncio.wait({task}, timeout=DEADLINE)
+            done, _ = await asyncio.wait({task}, timeout=self.deadline)
         except asyncio.CancelledError:
             task.cancel()
             raise
@@ -177,15 +172,15 @@ class Link:
         """Wait for the calls under way, none of which is long, and let go of every connection."""
         self.stop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(self.deadline):
                 for _ in range(CONNECTIONS):
                     await self._slots.acquire()
-        await self._tasks.aclose(seconds=_CONNECT)
+        await self._tasks.aclose(seconds=_GOODBYE)
         await self._disconnect(self._client)
 
     async def _disconnect(self, what: Any) -> None:
         with contextlib.suppress(*_FAILURES):
-            async with asyncio.timeout(_CONNECT):
+            async with asyncio.timeout(_GOODBYE):
                 await what.aclose()
 
     async def _forget(self) -> None:
@@ -212,8 +207,8 @@ class SingleLink(Link):
 class SentinelLink(SingleLink):
     """As above; owns the connections to the sentinels as well."""
 
-    def __init__(self, client: Any, sentinel: Sentinel) -> None:
-        super().__init__(client)
+    def __init__(self, client: Any, deadline: float, sentinel: Sentinel) -> None:
+        super().__init__(client, deadline)
         self._sentinel = sentinel
 
     async def aclose(self) -> None:
@@ -227,7 +222,8 @@ class ClusterLink(Link):
     async def primaries(self) -> list[dict[str, Any]]:
         async def ask() -> list[dict[str, Any]]:
             await self._client.initialize()
-            return [await node.execute_command("INFO") for node in self._client.get_primaries()]
+            asked = (node.execute_command("INFO") for node in self._client.get_primaries())
+            return list(await asyncio.gather(*asked))
 
         return await self.within(ask, REPEATABLE)
 
@@ -241,82 +237,6 @@ class ClusterLink(Link):
             await self._client.nodes_manager.move_slot(command.result)
             return TryAgainError("moved"), 0
         return command.result, waiting.result
-
-
-class AskingAllSentinel(Sentinel):
-    """
-    Asks all sentinels at once and believes the newest of a majority's answers.
-
-    redis-py asks one after the other, so a hung first one costs a whole call's deadline, every time; and it believes
-    the first, which after a partition may be the one that has not heard of the failover.
-    """
-
-    async def discover_master(self, service_name: str) -> tuple[str, int]:
-        answers: list[dict[str, Any]] = []
-
-        async def ask(sentinel: Redis) -> None:
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
-                masters: Any = await sentinel.sentinel_masters()
-                if service_name in masters:
-                    answers.append(masters[service_name])
-
-        async with asyncio.TaskGroup() as group:
-            asked = {group.create_task(ask(sentinel)) for sentinel in self.sentinels}
-            left = asked
-            while left and 2 * len(answers) <= len(asked):
-                _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            for task in left:
-                task.cancel()
-        sound = [state for state in answers if self.check_master_state(state, service_name)]
-        if not sound:
-            raise MasterNotFoundError("no sentinel names a master")
-        newest = max(sound, key=lambda state: int(state["config-epoch"]))
-        return newest["ip"], newest["port"]
-
-
-def make_link(address: RedisAddress) -> Link:
-    """Make the client of an address; connects when it is first used."""
-    settings = _settings(address)
-    if address.shape is Shape.STANDALONE:
-        ((host, port),) = address.hosts
-        return SingleLink(Redis(host=host, port=port, db=address.db, max_connections=CONNECTIONS + 1, **settings))
-    if address.shape is Shape.CLUSTER:
-        nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return ClusterLink(RedisCluster(startup_nodes=nodes, max_connections=CONNECTIONS + 1, **settings))
-    login = address.login
-    sentinel_settings = settings | {
-        "username": login.sentinel_username,
-        "password": None if login.sentinel_password is None else login.sentinel_password.reveal(),
-        "socket_timeout": _SENTINEL_ANSWER,
-    }
-    make: Any = AskingAllSentinel  # redis-py does not type its constructor
-    sentinel = make(list(address.hosts), sentinel_kwargs=sentinel_settings)
-    client = sentinel.master_for(address.master, db=address.db, max_connections=CONNECTIONS + 1, **settings)
-    return SentinelLink(client, sentinel)
-
-
-def _settings(address: RedisAddress) -> dict[str, Any]:
-    login, tls = address.login, address.tls
-    settings: dict[str, Any] = {
-        "username": login.username,
-        "password": None if login.password is None else login.password.reveal(),
-        "socket_connect_timeout": _CONNECT,
-        "socket_timeout": _ANSWER,
-        "health_check_interval": 15,
-        "protocol": 3,
-        "retry": ONCE,
-        "client_name": "zcode-credentials",
-        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-    }
-    if tls is not None:
-        settings |= {
-            "ssl": True,
-            "ssl_ca_certs": tls.ca,
-            "ssl_certfile": tls.cert,
-            "ssl_keyfile": tls.key,
-            "ssl_check_hostname": True,
-        }
-    return settings
 
 
 def _forgotten(_name: str, _failure: BaseException) -> None:

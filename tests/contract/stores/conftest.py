@@ -65,10 +65,10 @@ def cluster_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def url(kind: str, request: pytest.FixtureRequest) -> str:
-    """URL of a Redis, with a prefix that no other test has."""
+    """URL of a Redis, with a prefix that no other test has, and time for a machine that does much else."""
     shape, _, wait = kind.partition("-")
     base = request.getfixturevalue(f"{shape}_url")
-    return f"{base}?prefix=t{os.getpid()}-{next(_prefixes)}:{'&wait=1' if wait or shape == 'sentinel' else ''}"
+    return f"{base}?deadline=4000&prefix=t{os.getpid()}-{next(_prefixes)}:{'&wait=1' if wait or shape == 'sentinel' else ''}"
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+"""
+Makes the redis-py clients behind a `Link`, with the settings of promises.md C2.
+
+Two things are ours. Sentinels are asked all at once. TLS contexts are made once: redis-py makes one for every
+connection, which holds the event loop for 30 ms each, and it trusts the system's authorities besides the named one.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from typing import Any, Final
+
+from redis.asyncio import ConnectionPool, Redis, RedisCluster, SSLConnection
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelManagedSSLConnection
+from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from services.chassis.secret import Secret
+from services.credentials.stores.redis_address import Login, RedisAddress, Shape, Tls
+from services.credentials.stores.redis_link import CONNECTIONS, ONCE, ClusterLink, Link, SentinelLink, SingleLink
+
+_CONNECT: Final = 0.5  # seconds
+_ANSWER: Final = 0.25
+_SENTINEL_ANSWER: Final = 0.3
+
+
+def make_link(address: RedisAddress) -> Link:
+    """Make the client of an address; connects when it is first used. Raises OSError for unusable TLS files."""
+    context = None if address.tls is None else _context(address.tls)
+    settings = _settings(address) | _login(address.login.username, address.login.password)
+    if address.shape is Shape.STANDALONE:
+        ((host, port),) = address.hosts
+        return SingleLink(_single(host, port, settings | {"db": address.db}, context), address.deadline)
+    if address.shape is Shape.CLUSTER:
+        return ClusterLink(_cluster(address.hosts, settings, context), address.deadline)
+    sentinel = AskingAllSentinel(address.hosts, _sentinel_settings(address), context)
+    managed = {} if context is None else {"connection_class": _with_context(SentinelManagedSSLConnection, context)}
+    client = sentinel.master_for(address.master, db=address.db, **settings, **managed)
+    return SentinelLink(client, address.deadline, sentinel)
+
+
+def _settings(address: RedisAddress) -> dict[str, Any]:
+    return {
+        "socket_connect_timeout": max(_CONNECT, address.deadline),
+        "socket_timeout": max(_ANSWER, address.deadline / 2),
+        "health_check_interval": 15,
+        "max_connections": CONNECTIONS + 1,  # and one that hears of changes
+        "protocol": 3,
+        "retry": ONCE,
+        "client_name": "zcode-credentials",
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+
+
+def _login(username: str | None, password: Secret | None) -> dict[str, Any]:
+    return {"username": username, "password": None if password is None else password.reveal()}
+
+
+def _sentinel_settings(address: RedisAddress) -> dict[str, Any]:
+    login: Login = address.login
+    settings = _settings(address) | _login(login.sentinel_username, login.sentinel_password)
+    return settings | {"socket_timeout": max(_SENTINEL_ANSWER, address.deadline / 2)}
+
+
+def _single(host: str, port: int, settings: dict[str, Any], context: ssl.SSLContext | None) -> Any:
+    secure = {} if context is None else {"connection_class": _with_context(SSLConnection, context)}
+    return Redis.from_pool(ConnectionPool(host=host, port=port, **settings, **secure))
+
+
+def _cluster(hosts: tuple[tuple[str, int], ...], settings: dict[str, Any], context: ssl.SSLContext | None) -> Any:
+    client: Any = RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in hosts], ssl=context is not None, **settings
+    )
+    if context is not None:
+        connection_class = _with_context(SSLConnection, context)
+        client.connection_kwargs["connection_class"] = connection_class
+        for node in client.startup_nodes:
+            node.connection_class = connection_class
+    return client
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    """Trust the named authority alone; without one, the system's."""
+    context = ssl.create_default_context(cafile=tls.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.cert is not None:
+        context.load_cert_chain(tls.cert, tls.key)
+    return context
+
+
+def _with_context(base: Any, context: ssl.SSLContext) -> Any:
+    """Return a connection class that uses this context and makes none of its own."""
+
+    def begin(self: Any, **settings: Any) -> None:
+        base.__init__(self, **settings)
+        self.ssl_context.context = context
+
+    return type(f"Ready{base.__name__}", (base,), {"__init__": begin})
+
+
+class AskingAllSentinel(Sentinel):
+    """
+    Asks all sentinels at once and believes the newest of a majority's answers.
+
+    redis-py asks one after the other, so a hung first one costs a whole call's deadline, every time; and it believes
+    the first, which after a partition may be the one that has not heard of the failover.
+    """
+
+    def __init__(
+        self, hosts: tuple[tuple[str, int], ...], settings: dict[str, Any], context: ssl.SSLContext | None
+    ) -> None:
+        make: Any = super().__init__  # redis-py does not type it
+        make([], sentinel_kwargs=settings)
+        self.sentinels = [_single(host, port, settings, context) for host, port in hosts]
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        answers: list[dict[str, Any]] = []
+
+        async def ask(sentinel: Redis) -> None:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                masters: Any = await sentinel.sentinel_masters()
+                if service_name in masters:
+                    answers.append(masters[service_name])
+
+        async with asyncio.TaskGroup() as group:
+            asked = {group.create_task(ask(sentinel)) for sentinel in self.sentinels}
+            left = asked
+            while left and 2 * len(answers) <= len(asked):
+                _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            for task in left:
+                task.cancel()
+        sound = [state for state in answers if self.check_master_state(state, service_name)]
+        if not sound:
+            raise MasterNotFoundError("no sentinel names a master")
+        newest = max(sound, key=lambda state: int(state["config-epoch"]))
+        return newest["ip"], newest["port"]
