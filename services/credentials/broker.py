@@ -246,7 +246,8 @@ class Broker:
         return 0.0
 
     async def _keep_fresh(self) -> float:
-        self._renewals.ahead(self._holdings.records, self._time.now(), but=self._commits.pending)
+        commits = self._commits
+        self._renewals.ahead(self._holdings.records, self._time.now(), but=commits.pending, urgent=commits.contested)
         if self._commits.pending:
             self._holdings.overlay()
         return self._settings.tick

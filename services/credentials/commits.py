@@ -1,8 +1,8 @@
 """
 From a provider's answer to the stored record: spool, commit over the very secrets it was got with, unspool.
 
-Which of two answers wins is decided here alone, by `epoch`: an answer replaces the secrets it was got with and no
-others. So it does not matter how late a commit comes, from a paused process or from the spool of a dead one.
+Which of two answers wins is decided here alone (`refresh.prevails`), so it does not matter how late a commit comes,
+from a paused process or from the spool of a dead one.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from services.credentials.errors import Conflict, NotFound, Undecryptable
 from services.credentials.failpoints import NO_FAILPOINTS, Failpoints
 from services.credentials.records import Credential
-from services.credentials.refresh import epoch, renewed
+from services.credentials.refresh import contested, epoch, prevails, renewed
 from services.credentials.spool import Entry, Spool
 from services.credentials.stores.port import Granted, Store, StoreUnavailable
 from services.credentials.vault import CREDENTIAL, Vault
@@ -45,6 +45,7 @@ class Commits:
         self._observer = observer
         self._failpoints = failpoints
         self.pending: dict[str, Credential] = {}  # answered, but the store does not have it yet
+        self.contested: set[str] = set()  # two answers for one token: to be made anew at once
 
     async def take(self, basis: Credential, entry: Entry) -> Credential | None:
         """
@@ -62,7 +63,7 @@ class Commits:
         await self._failpoints.at("refresh.after_spool")
         record = await self.commit(name, entry)
         if record is None:
-            self.pending[basis.id] = renewed(basis, entry.answer, entry.at)
+            self.pending[basis.id] = _after(basis, entry)
             self._observer.note("store.degraded", basis.id, "answer kept in the spool")
         return record
 
@@ -86,10 +87,13 @@ class Commits:
     async def _write(self, entry: Entry) -> Credential:
         for _ in range(_TRIES):
             record = await self._vault.read_credential(entry.credential_id)
-            if epoch(record) != entry.epoch:
+            if contested(record, entry.epoch, entry.fence):
+                self.contested.add(record.id)
+                self._observer.note("refresh.contested", record.id)
+            if not prevails(record, entry.epoch, entry.fence):
                 return record
             await self._failpoints.at("refresh.before_commit")
-            new = renewed(record, entry.answer, entry.at)
+            new = _after(record, entry)
             with contextlib.suppress(Conflict):
                 written = await self._vault.write_credential(new, expected=record.version)
                 await self._failpoints.at("refresh.after_commit")
@@ -135,6 +139,10 @@ class Commits:
         """Take the note away: the token was not used, or matters no more."""
         with contextlib.suppress(StoreUnavailable):  # it ends by itself
             await self._store.take(_INTENT, _intent(credential_id, epoch_))
+
+
+def _after(record: Credential, entry: Entry) -> Credential:
+    return renewed(record, entry.answer, entry.at, made_from=entry.epoch, fence=entry.fence)
 
 
 def _intent(credential_id: str, epoch_: str) -> str:

@@ -44,6 +44,8 @@ class _Open(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usable_at: float | None = None
     blocked_models: tuple[str, ...] = ()
     start_plan: Standing = Standing()
+    made_from: str = ""
+    fence: int = 0
 
 
 _open_decoder: Final = msgspec.json.Decoder(_Open)

@@ -49,4 +49,6 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     usable_at: float | None = None
     blocked_models: tuple[str, ...] = ()
     start_plan: Standing = Standing()  # of the start-plan JWT, which has limits and failures of its own
+    made_from: str = ""  # what the secrets were that these were got with (`refresh.epoch`)
+    fence: int = 0  # of the lease under which they were got
     version: int = 0  # of the stored record; 0: not stored yet

@@ -4,8 +4,10 @@ One refresh of one credential, decided step by step (promises.md C3). Pure: `ref
 Theory of operation. A refresh token may be good for one use only, and two uses may end the whole login. So whoever
 uses one holds the record's lease, has said beforehand that he is about to (the intent), and writes what he got to a
 spool on disk before anything else. The lease is a courtesy that saves calls. What keeps newer data from being
-overwritten is that an answer is committed only over the very secrets it was got with (`epoch`): a holder that was
-paused, a spool that is replayed late, a report that changed the record's state meanwhile are all decided by that.
+overwritten is that an answer is committed only over the very secrets it was got with (`epoch`), or over what an older
+holder got with the same ones (`fence`): a holder that was paused, a spool that is replayed late, a report that changed
+the record's state meanwhile are all decided by that. Two answers for one token are contested: whichever was kept, the
+provider may think that the other one is newest, so what was kept is used again at once, while grace lasts.
 
     step       asks                                        answers
     Read       the record                                  Credential
@@ -20,10 +22,10 @@ paused, a spool that is replayed late, a report that changed the record's state 
     Mark       login_required                              Credential
 
     state       event                           next
-    waiting     Busy                            Pause, Read; newer secrets: NEWER; too long: LATER
+    waiting     Busy                            Pause, Read; newer secrets: NEWER; too long: BUSY
                 Stale                           Read; newer secrets: NEWER; else again
                 Granted                         calling
-    calling     lease lost                      LATER: somebody else is at it
+    calling     lease lost                      BUSY: somebody else is at it
                 answer                          Commit: REFRESHED, NEWER or, with the store away, PENDING
                 transient                       Forget; LATER
                 outcome unknown, first time     Pause (at most 5 s), calling: a provider with grace answers the same
@@ -126,7 +128,8 @@ class End(Enum):
     REFRESHED = "refreshed"
     NEWER = "newer"  # somebody else has done it
     PENDING = "pending"  # done, but the store is away: it is in the spool
-    LATER = "later"  # nothing changed; try again
+    LATER = "later"  # nothing changed, because the provider failed; try again, ever more slowly
+    BUSY = "busy"  # nothing changed, because somebody else is at it or the store is away; look again soon
     LOGIN_REQUIRED = "login_required"
 
 
@@ -147,7 +150,17 @@ def epoch(record: Credential) -> str:
     return sha256(text).hexdigest()[:32]
 
 
-def renewed(record: Credential, answer: RefreshedSecrets, now: float) -> Credential:
+def prevails(record: Credential, epoch_: str, fence: int) -> bool:
+    """Say whether an answer got with the secrets of `epoch_`, under a lease of `fence`, replaces a record's."""
+    return epoch(record) == epoch_ or (record.made_from == epoch_ and record.fence < fence)
+
+
+def contested(record: Credential, epoch_: str, fence: int) -> bool:
+    """Say whether a record's secrets were got with the same ones as such an answer, by somebody else."""
+    return record.made_from == epoch_ and record.fence != fence
+
+
+def renewed(record: Credential, answer: RefreshedSecrets, now: float, *, made_from: str, fence: int) -> Credential:
     """Return a record with a provider's answer in it; `now` by the store's clock, in seconds since the epoch."""
     changed = answer.secrets != record.secrets
     spent = record.state is State.LOGIN_REQUIRED  # proven wrong by this very answer
@@ -160,6 +173,8 @@ def renewed(record: Credential, answer: RefreshedSecrets, now: float) -> Credent
         expires_at=None if answer.expires_in is None else now + answer.expires_in,
         state=State.READY if spent else record.state,
         reason="" if spent else record.reason,
+        made_from=made_from,
+        fence=fence,
     )
 
 
@@ -195,7 +210,7 @@ def _use(record: Credential, policy: Policy, unused: bool) -> Steps:
         if unused:
             yield Forget(record)
         return Outcome(End.LATER, record, answer.retry_after)
-    return Outcome(End.LATER, record)
+    return Outcome(End.BUSY if answer is None else End.LATER, record)
 
 
 def _acquire(record: Credential, policy: Policy) -> Generator[Step, Reply, Credential | Outcome]:
@@ -207,7 +222,7 @@ def _acquire(record: Credential, policy: Policy) -> Generator[Step, Reply, Crede
             return record
         if isinstance(got, Busy):
             if waited >= policy.patience:
-                return Outcome(End.LATER, record)
+                return Outcome(End.BUSY, record)
             pause = min(got.seconds, _BUSY_STEP)
             yield Pause(pause)
             waited += max(pause, 0.01)

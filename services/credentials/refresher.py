@@ -90,7 +90,7 @@ class Refresher:
         try:
             outcome = await _walk(refresh(record, mode, policy), attempt)
         except (StoreUnavailable, _Stopped):
-            return Outcome(End.LATER, record)
+            return Outcome(End.BUSY, record)
         finally:
             await attempt.close()
         if outcome.end is End.PENDING:
@@ -204,7 +204,7 @@ class _Attempt:
         return answer
 
     async def _commit(self, basis: Credential, answer: RefreshedSecrets) -> Credential | None:
-        entry = Entry(credential_id=basis.id, epoch=epoch(basis), answer=answer, at=self._asked_at)
+        entry = Entry(credential_id=basis.id, epoch=epoch(basis), fence=self._fence, answer=answer, at=self._asked_at)
         return await self._parts.commits.take(basis, entry)
 
     async def _mark(self, basis: Credential, reason: str) -> Credential:

@@ -8,6 +8,7 @@ snapshot. An attempt that a refusal asks for waits, because a request waits for 
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,8 @@ from services.credentials.refresh import End, Outcome, Policy
 from services.credentials.refresher import Refresher
 from services.credentials.schedule import backoff, due_at, share
 from services.credentials.token_provider import RefreshMode, mode_of
+
+_LOOK: Final = 0.5  # seconds between two looks whether another process is done
 
 _log = logging.getLogger(__name__)
 
@@ -74,16 +77,20 @@ class Renewals:
         # Who waits may go away; the attempt must not go with him.
         return await asyncio.shield(self._start(record, self._settings.policy))
 
-    def ahead(self, records: Mapping[str, Credential], now: float, but: Mapping[str, Credential]) -> None:
-        """Begin what is due at `now` (the store's clock) and not in `but`, as far as the pace allows."""
+    def ahead(
+        self, records: Mapping[str, Credential], now: float, *, but: Mapping[str, Credential], urgent: set[str]
+    ) -> None:
+        """Begin what is due at `now` (the store's clock) or urgent, and not in `but`, as far as the pace allows."""
         monotonic = self._clock.monotonic()
         gained = (monotonic - self._counted_at) * self._settings.pace
         self._allowance = min(self._settings.pace, self._allowance + gained)
         self._counted_at = monotonic
         due = [
-            (at, record)
+            (0.0 if record.id in urgent else at, record)
             for record in records.values()
-            if (at := due_at(record)) is not None and at <= now and record.id not in self._running
+            if (at := due_at(record)) is not None
+            and (at <= now or record.id in urgent)
+            and record.id not in self._running
         ]
         policy = msgspec.structs.replace(self._settings.policy, patience=0.0)
         for _, record in sorted(due, key=lambda each: each[0]):
@@ -91,6 +98,7 @@ class Renewals:
                 return
             if record.id not in but and self.may(record):
                 self._allowance -= 1.0
+                urgent.discard(record.id)
                 _ = self._start(record, policy)
 
     async def aclose(self, seconds: float) -> bool:
@@ -129,6 +137,9 @@ class Renewals:
         match outcome.end:
             case End.LATER:
                 self._later(record, outcome.retry_after)
+            case End.BUSY:
+                # No failure, so no backoff: when the holder dies, somebody must be there to go on.
+                self._not_before[record.id] = self._clock.monotonic() + min(_LOOK, self._settings.policy.lease / 10)
             case End.LOGIN_REQUIRED:
                 self._observer.note("needs_login", record.id, outcome.record.reason)
             case End.REFRESHED | End.NEWER | End.PENDING:

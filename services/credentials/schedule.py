@@ -13,7 +13,7 @@ from services.credentials.records import Credential
 
 AT: Final = 0.8  # of the life
 JITTER: Final = 0.1  # of the life, at most, earlier
-_SHORTEST_BACKOFF, _LONGEST_BACKOFF = 1.0, 300.0  # seconds
+_SHORTEST_BACKOFF, _LONGEST_BACKOFF = 1.0, 60.0  # seconds
 
 
 def due_at(credential: Credential) -> float | None:

@@ -41,7 +41,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One answer. Does not print."""
 
     credential_id: str
-    epoch: str  # of the secrets that it was got with; it replaces those and no others
+    epoch: str  # of the secrets that it was got with
+    fence: int  # of the lease under which it was got
     answer: RefreshedSecrets
     at: float  # when it was asked for, by the store's clock
 

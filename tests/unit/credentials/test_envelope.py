@@ -23,6 +23,8 @@ RECORD = Credential(
     reason="1302",
     usable_at=5.5,
     blocked_models=("glm-x",),
+    made_from="epoch",
+    fence=3,
     version=4,
 )
 

@@ -1,0 +1,153 @@
+"""
+A replica may die at any moment of a refresh (promises.md P-10, P-10b).
+
+Shown to fail once by: committing by version instead of by epoch and dropping the lease (P-10); marking
+`login_required` on the first invalid_grant (P-10); cancelling attempts at SIGTERM (P-10b); keeping `needs_login` to
+itself (P-10b).
+"""
+
+import asyncio
+import random
+import signal
+import time
+
+import pytest
+
+from services.credentials.contract import State
+from tests.component.credentials.conftest import Arena, show
+
+FEW = 60
+MANY = 1000
+
+
+async def _kill_at_random(arena: Arena, kills: int, number: signal.Signals, lease: float) -> list[str]:
+    """Run four replicas over three logins that end all the time; return the logins."""
+    arena.provider.set(expires_in=0.15, delay=(0.0, 0.02))
+    names = [await arena.add() for _ in range(3)]
+    workers = [arena.spawn(slot, lease=lease) for slot in range(4)]
+    for n in range(kills):
+        await asyncio.sleep(random.uniform(0.0, 0.12))
+        slot = n % 4
+        workers[slot].signal(number)
+        if number is not signal.SIGKILL:
+            await _gone(workers[slot])
+        workers[slot] = arena.spawn(slot, wait=False, lease=lease)
+    await _settled(arena, names)
+    for worker in workers:
+        worker.signal(signal.SIGTERM)
+    for worker in workers:
+        await _gone(worker)
+    return names
+
+
+async def _gone(worker: object, seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not worker.gone:  # type: ignore[attr-defined]
+            await asyncio.sleep(0.005)
+
+
+async def _settled(arena: Arena, names: list[str]) -> None:
+    """Wait until every login was made anew once more, so that what the last kill left behind is used."""
+    seen = {name: (await arena.read(name)).version for name in names}
+    async with asyncio.timeout(20):
+        for name, version in seen.items():
+            while (await arena.read(name)).version < version + 2:
+                await asyncio.sleep(0.02)
+
+
+async def _survives_kills(arena: Arena, kills: int) -> None:
+    # A replica lives for about as long as a lease here, so that several in a row may die over one token.
+    arena.provider.set(grace=30.0)
+    names = await _kill_at_random(arena, kills, signal.SIGKILL, lease=0.3)
+    lost = [name for name in names if not await arena.is_newest(name)]
+    counts = arena.provider.counts()
+
+    show("P-10", kills, len(lost), **counts)
+    assert lost == []
+    assert [(await arena.read(name)).state for name in names] == [State.READY] * len(names)
+    assert counts["granted"] >= kills / 20, "too little was going on for the kills to mean anything"
+
+
+@pytest.mark.promise("P-10")
+async def test_killed_replicas_lose_no_login(arena: Arena) -> None:
+    await _survives_kills(arena, FEW)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.promise("P-10")
+async def test_killed_replicas_lose_no_login_in_a_thousand(redis_arena: Arena) -> None:
+    await _survives_kills(redis_arena, MANY)
+
+
+async def _asked_to_end(arena: Arena, ends: int) -> None:
+    arena.provider.set(grace=0.0)
+    names = await _kill_at_random(arena, ends, signal.SIGTERM, lease=5.0)
+    lost = [name for name in names if not await arena.is_newest(name)]
+
+    show("P-10b", ends, len(lost), **arena.provider.counts())
+    assert lost == []
+    assert arena.provider.counts()["refused"] == 0
+
+
+@pytest.mark.promise("P-10b")
+async def test_replicas_that_are_asked_to_end_lose_nothing_even_without_grace(redis_arena: Arena) -> None:
+    await _asked_to_end(redis_arena, FEW)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.promise("P-10b")
+async def test_a_thousand_ends_lose_nothing(redis_arena: Arena) -> None:
+    await _asked_to_end(redis_arena, MANY)
+
+
+PLACES = ("after_acquire", "before_call", "after_answer", "after_spool", "before_commit", "after_commit")
+
+
+async def _killed_without_grace(arena: Arena, runs: int) -> None:
+    """Each run kills at one place, or at a random moment, and ends with a good login or with an alert."""
+    arena.provider.set(grace=0.0, expires_in=3600.0, delay=(0.0, 0.02))
+    ends = {"ok": 0, "needs_login": 0}
+    slowest = 0.0
+    times = {"lease": 0.2, "timeout": 0.2}
+    for n in range(runs):
+        name = await arena.add()
+        place = PLACES[n % len(PLACES)] if n % 7 else None
+        worker = arena.spawn(0, failpoint=f"refresh.{place}:1:kill" if place else "", wait=False, **times)
+        if place is None:
+            await asyncio.sleep(random.uniform(0.0, 0.1))
+            worker.signal(signal.SIGKILL)
+        await _gone(worker)
+        begun = time.monotonic()
+        heir = arena.spawn(0, wait=False, **times)
+        async with asyncio.timeout(15):
+            while True:
+                record = await arena.read(name)
+                if record.state is State.LOGIN_REQUIRED and f"needs_login {name}" in heir.notes():
+                    ends["needs_login"] += 1
+                    assert record.secrets.refresh_token
+                    break
+                if record.refreshed_at is not None and await arena.is_newest(name):
+                    ends["ok"] += 1
+                    break
+                await asyncio.sleep(0.01)
+        slowest = max(slowest, time.monotonic() - begun)
+        heir.signal(signal.SIGTERM)
+        await _gone(heir)
+
+    show("P-10b", runs, 0, slowest=round(slowest, 2), **ends)
+    assert slowest < 5.0
+    assert min(ends.values()) > 0, "both ends must have been seen"
+
+
+@pytest.mark.promise("P-10b")
+async def test_a_login_lost_without_grace_is_said_to_be_lost(redis_arena: Arena) -> None:
+    await _killed_without_grace(redis_arena, 14)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.promise("P-10b")
+async def test_no_login_is_lost_in_silence_in_two_hundred_runs(redis_arena: Arena) -> None:
+    await _killed_without_grace(redis_arena, 200)
