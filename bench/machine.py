@@ -40,17 +40,15 @@ def _memory() -> str:
 
 
 def _python(program: str) -> str | None:
-    code = (
-        "import platform, sysconfig; a = sysconfig.get_config_var('CONFIG_ARGS') or ''; "
-        "print(platform.python_version(), 'PGO' if '--enable-optimizations' in a or 'profile' in a else 'without PGO')"
-    )
-    return _first_line(program, "-c", code)
+    return _first_line(program, "-c", "import platform; print(platform.python_version())")
 
 
 def describe() -> dict[str, str]:
     """Return name -> value, in the order of the report."""
-    own = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    optimised = "PGO" if "--enable-optimizations" in own or "profile" in own else "without PGO"
+    # Says whether CPython's own switch was used; distributions optimise by means of their own.
+    optimised = (
+        "PGO" if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "") else "no PGO switch"
+    )
     seen = {
         "machine": f"{os.cpu_count()} cores of {_processor()}, {_memory()}",
         "kernel": platform.release(),

@@ -96,7 +96,14 @@ def _bars(
     haproxy = dict(rows).get("haproxy")
     if haproxy is not None:
         axes.axvline(haproxy * goal, color="#c0362c", linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.text(haproxy * goal, -0.75, f"goal: {goal:g}x haproxy", color="#c0362c", fontsize=8.5, ha="center")
+        axes.annotate(
+            f"goal: {goal:g}x haproxy",
+            (haproxy * goal, 1.01),
+            xycoords=("data", "axes fraction"),
+            color="#c0362c",
+            fontsize=8.5,
+            ha="center",
+        )
 
 
 def _delays(axes: Axes, record: Record, title: str) -> None:
@@ -132,7 +139,7 @@ def draw(record: Record, target: Path) -> None:
         goal=1.8,
         logarithmic=False,
     )
-    _delays(delays, record, "The same: delay of an event, p50 (full) and p99 (hollow), us\n")
+    _delays(delays, record, "The same: delay, p50 (full) and p99 (hollow), us\n")
     kinds = {_kind(name) for name in record.subjects}
     handles: list[Any] = [Patch(color=colour, label=name) for name, colour in _COLOURS.items() if name in kinds]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9.5)
