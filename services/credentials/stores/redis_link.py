@@ -19,6 +19,7 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
+    ConnectionError,  # noqa: A004 -- redis-py's, no OSError
     MovedError,
     NoPermissionError,
     NoScriptError,
@@ -124,7 +125,7 @@ class Link:
         while not self._closed:
             try:
                 async with self._slots:
-                    return await policy.call_with_retry(work, _nothing)
+                    return await policy.call_with_retry(lambda: _translated(work), _nothing)
             except _NOT_DONE:
                 pass
             except ResponseError as error:
@@ -237,6 +238,14 @@ class ClusterLink(Link):
             await self._client.nodes_manager.move_slot(command.result)
             return TryAgainError("moved"), 0
         return command.result, waiting.result
+
+
+async def _translated(work: Callable[[], Awaitable[T]]) -> T:
+    """uvloop says RuntimeError where asyncio says nothing, when a connection that died is written to."""
+    try:
+        return await work()
+    except RuntimeError as error:
+        raise ConnectionError("the connection is closed") from error
 
 
 def _forgotten(_name: str, _failure: BaseException) -> None:
