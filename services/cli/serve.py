@@ -32,17 +32,25 @@ def listening_options(port: int | None) -> dict[str, tuple[str, str]]:
 
 def require_key(settings: GatewaySettings) -> None:
     """Leave with 64 and the way out when there is nothing to call the upstream with."""
-    if upstream_key(settings):
+    if upstream_key(settings) or settings.auth.mode == "oauth" or _has_store(settings):
         return
-    if settings.auth.mode == "oauth":
-        complain("auth.mode is oauth, and this version has no login yet: give a key as below and set auth.mode: apikey")
     wanted = (
         "startPlan.jwt (ZCODE_START_PLAN_JWT)"
         if settings.plan.value == "start-plan"
         else (f"auth.apiKey (ZCODE_API_KEY) or providers.{settings.provider}.credential")
     )
-    complain(f"no key for the upstream: set {wanted}. To try everything without an account: zcode-proxy serve --demo")
+    complain(
+        f"no key for the upstream: log in with `zcode-proxy auth login {settings.provider}`, or set {wanted}. "
+        "To try everything without an account: zcode-proxy serve --demo"
+    )
     raise typer.Exit(Exit.CONFIGURATION)
+
+
+def _has_store(settings: GatewaySettings) -> bool:
+    """Whether a login may be waiting in the store; without one the gateway says so to the first client."""
+    from services.credentials.vault_of import is_untouched  # noqa: PLC0415 - heavy, and only needed without a key
+
+    return not is_untouched(settings.store.url, Path(settings.store.dir))
 
 
 def serve(

@@ -83,6 +83,7 @@ def create_gateway(
     *,
     transport: UpstreamTransport | None = None,
     leases: Leases | None = None,
+    keys: ClientKeys | None = None,
     clock: Clock | None = None,
 ) -> Gateway:
     """Assemble the gateway; needs a running event loop. Parts that are not given are made from the settings."""
@@ -105,7 +106,7 @@ def create_gateway(
     entry = Entry(
         hot,
         _framework(catalogue, health, _closer(transport, tasks, request_log)),
-        _client_keys(settings),
+        keys or _client_keys(settings),
         Cors(settings.server.cors_origins),
         tasks,
         allowed_hosts=settings.server.allowed_hosts,

@@ -64,6 +64,9 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     delivery: DeliverySettings
 
 
+_LEASE_CHANGES: Final = 2  # a renewed credential, then another one of the owner's
+
+
 class Exchange:
     """Serves calls. One per process; safe for concurrent use on one event loop."""
 
@@ -81,9 +84,8 @@ class Exchange:
         """Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent."""
         settings = self._settings
         route = select_route(settings.routes, settings.upstream_format, call.format)
-        lease = self._leases.current(route)
-        dialect = settings.dialect_of(route, call.model)
-        preparation = prepare(call.body, self._want(call, route, lease), dialect, settings.request_limits)
+        lease = self._leases.current(route, call.model)
+        preparation = self._prepare(call, route, lease)
         _note(observation, call, route, lease, preparation)
         if not self._slots.take():
             await self._slots.wait()
@@ -92,6 +94,11 @@ class Exchange:
             await self._serve(call, route, lease, preparation, client, observation)
         finally:
             self._slots.give_back()
+
+    def _prepare(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Preparation:
+        settings = self._settings
+        dialect = settings.dialect_of(route, call.model)
+        return prepare(call.body, self._want(call, route, lease), dialect, settings.request_limits)
 
     def _want(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Want:
         return Want(
@@ -114,20 +121,19 @@ class Exchange:
         client: Downstream,
         observation: Observation,
     ) -> None:
-        request = self._request(call, route, lease, preparation)
+        settings = self._settings.delivery
         if not call.stream:
-            await self._try(
-                request, BatchDelivery(call, route, preparation, client, observation, self._settings.delivery)
-            )
+            batch = BatchDelivery(call, route, preparation, client, observation, settings)
+            await self._try(call, route, lease, preparation, batch)
             return
-        delivery = StreamDelivery(call, route, preparation, client, observation, self._settings.delivery)
+        delivery = StreamDelivery(call, route, preparation, client, observation, settings)
         stream = delivery.stream
         self._keeper.add(stream)
         task = asyncio.current_task()
         if task is not None:
             stream.on_cut(lambda: _interrupt(task))
         try:
-            await self._try(request, delivery)
+            await self._try(call, route, lease, preparation, delivery)
         except GatewayError as error:
             if stream.held:
                 raise
@@ -141,13 +147,23 @@ class Exchange:
         finally:
             self._keeper.remove(stream)
 
-    async def _try(self, request: UpstreamRequest, delivery: Delivery) -> None:
+    async def _try(
+        self, call: ClientCall, route: UpstreamRoute, lease: Lease, preparation: Preparation, delivery: Delivery
+    ) -> None:
         """Send, and send again where the table, the budget and the client's stream allow it."""
-        attempt = 0
+        request = self._request(call, route, lease, preparation)
+        attempt = changes = 0
         while True:
             fault, rule, error = await self._attempt(request, delivery)
             if fault is None or delivery.begun:
                 return
+            other = await self._leases.after(fault, lease, route, call.model) if changes < _LEASE_CHANGES else None
+            if other is not None:
+                changes += 1
+                lease = other
+                delivery.observation.credential_id = lease.credential_id
+                request = self._request(call, route, lease, self._prepare(call, route, lease))
+                continue
             now = time.monotonic()
             wait = delay(rule, attempt, random.random(), fault.retry_after)  # noqa: S311  # jitter, not a secret
             if wait is None or attempt >= self._settings.retries or not self._budget.spend(now):

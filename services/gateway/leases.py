@@ -11,6 +11,7 @@ import msgspec
 from services.chassis.secret import Secret
 from services.gateway.errors import Misconfigured
 from services.gateway.routing import Plan, UpstreamRoute
+from services.gateway.translation.fault import Fault
 from services.gateway.translation.own_faults import misconfigured
 
 
@@ -26,8 +27,15 @@ class Lease(msgspec.Struct, frozen=True):
 class Leases(Protocol):
     """Hands out credentials."""
 
-    def current(self, route: UpstreamRoute) -> Lease:
-        """Return what to call this route with now, without waiting; raises Misconfigured when there is nothing."""
+    def current(self, route: UpstreamRoute, model: str | None = None) -> Lease:
+        """Return what to call this route with now, without waiting; raises a GatewayError when there is nothing."""
+
+    async def after(self, fault: Fault, lease: Lease, route: UpstreamRoute, model: str) -> Lease | None:
+        """
+        Make known what a fault says of a lease; return another one to try with at once, None when there is none.
+
+        A fault that says nothing of the credential gives None.
+        """
 
 
 class ConfiguredLeases:
@@ -36,7 +44,7 @@ class ConfiguredLeases:
     def __init__(self, secret: Secret | None) -> None:
         self._lease = None if secret is None else Lease("config", secret)
 
-    def current(self, route: UpstreamRoute) -> Lease:
+    def current(self, route: UpstreamRoute, model: str | None = None) -> Lease:  # noqa: ARG002  # part of the port
         """Return the configured credential."""
         if self._lease is not None:
             return self._lease
@@ -52,3 +60,7 @@ class ConfiguredLeases:
                 "There is no key to call the upstream with: set `auth.apiKey` (ZCODE_API_KEY).", "upstream_key_missing"
             )
         )
+
+    async def after(self, fault: Fault, lease: Lease, route: UpstreamRoute, model: str) -> Lease | None:  # noqa: ARG002
+        """Return nothing: a key in a file cannot be made anew, and there is no other."""
+        return None

@@ -15,6 +15,7 @@ from services.chassis.secret import Secret
 from services.credentials import contract
 from services.credentials.client import CredentialsClient, is_usable
 from services.credentials.contract import Report, ReportKind, Snapshot, State
+from services.credentials.errors import CredentialsError
 from services.gateway.errors import BadRequest, GatewayError, Misconfigured, Overloaded
 from services.gateway.leases import Lease
 from services.gateway.routing import Plan, UpstreamRoute
@@ -62,6 +63,20 @@ class SnapshotLeases:
             if is_usable(each.given, now) and model not in each.given.blocked_models:
                 return each.ready
         raise self._why_not(route, [each.given for each in held], now, model)
+
+    async def after(self, fault: Fault, lease: Lease, route: UpstreamRoute, model: str) -> Lease | None:
+        """Report what a fault says of a lease, and return the one to try next, if it is another or a newer one."""
+        report = report_of(fault, lease, route.plan, model, self._clock.now())
+        if report is None:
+            return None
+        try:
+            await self._client.report(report)
+            following = self.current(route, model)
+        except (CredentialsError, GatewayError):
+            return None  # the client is told of the fault itself
+        # Fair use and risk control are about the person, so no other credential of theirs is tried (upstream.md 7).
+        changed = (following.credential_id, following.version) != (lease.credential_id, lease.version)
+        return following if changed and fault.action is not Action.STOP else None
 
     def _why_not(
         self, route: UpstreamRoute, leases: list[contract.Lease], now: float, model: str | None

@@ -12,13 +12,14 @@ from services.chassis.process import Tasks
 from services.gateway.call import ClientCall, peek
 from services.gateway.downstream import ClientGone, Downstream
 from services.gateway.errors import Overloaded
+from services.gateway.errors import Unauthenticated
 from services.gateway.exchange import Exchange
 from services.gateway.identity import allowed_beta, client_session
 from services.gateway.inbound import Inbound
 from services.gateway.mutations import Mutation, mutate
 from services.gateway.observation import Observation, Observer
 from services.gateway.rescue import fault_of_exception, write_error
-from services.gateway.translation.own_faults import draining
+from services.gateway.translation.own_faults import draining, model_not_allowed
 from services.gateway.wire.formats import WireFormat
 
 PATHS: Final = {"/v1/chat/completions": WireFormat.OPENAI, "/v1/messages": WireFormat.ANTHROPIC}
@@ -88,6 +89,9 @@ class CompletionEndpoint:
         seen = peek(body, self._default_model)
         if not seen.named:
             body = mutate(body, self._format, Mutation(model=seen.model))
+        allowed = inbound.caller.models
+        if allowed and seen.model not in allowed:
+            raise Unauthenticated(model_not_allowed(seen.model))
         headers = inbound.headers
         request_id = inbound.request_id.encode()
         call = ClientCall(

@@ -52,6 +52,17 @@ def not_found_model(model: str, known: Sequence[str]) -> Fault:
     return Fault(status=404, message=f"The model `{model}` is not listed{hint}.", code="model_not_found", param="model")
 
 
+def model_not_allowed(model: str) -> Fault:
+    """403: the client key's list of models does not hold this one."""
+    return Fault(
+        status=403,
+        message=f"This client key may not use the model `{model}`: choose one of its own, or ask the key's owner.",
+        code="model_not_allowed",
+        param="model",
+        should_retry=False,
+    )
+
+
 def method_not_allowed(method: str, path: str, allowed: Sequence[str]) -> Fault:
     """405; the caller adds the `allow` header."""
     return Fault(

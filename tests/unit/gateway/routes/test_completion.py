@@ -10,6 +10,7 @@ from services.chassis.process import Tasks
 from services.gateway.call import ClientCall
 from services.gateway.downstream import Downstream
 from services.gateway.errors import UpstreamRefused
+from services.gateway.guard import Caller
 from services.gateway.inbound import Inbound
 from services.gateway.observation import Observation
 from services.gateway.routes.completion import CLIENT_CLOSED_REQUEST, CompletionEndpoint
@@ -112,6 +113,20 @@ async def test_the_default_model_is_put_into_a_body_that_names_none() -> None:
 
     [call] = exchange.calls
     assert ("glm-5.1", {"stream": False, "n": 1, "model": "glm-5.1"}) == (call.model, json.loads(call.body))
+
+
+@pytest.mark.parametrize(("models", "served"), [((), True), (("m", "x"), True), (("x",), False)])
+async def test_a_key_is_held_to_its_models(models: tuple[str, ...], served: bool) -> None:
+    exchange = _Exchange()
+    desk = _Desk(exchange)
+    end = AsgiEnd("POST", "/v1/chat/completions", body=_BODY)
+    inbound = desk.inbound(end)
+    inbound.caller = Caller("key", models)
+
+    await desk.endpoint(inbound)
+
+    assert (200 if served else 403) == end.status
+    assert served == bool(exchange.calls)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from services.gateway.wire.formats import WireFormat
             405,
             "/v1/messages does not take GET; use POST.",
         ),
+        (own_faults.model_not_allowed("glm-5.2"), 403, "may not use the model `glm-5.2`"),
         (own_faults.bad_request("n: must be 1", "n", "unsupported"), 400, "n: must be 1"),
         (own_faults.bad_request("too many headers", status=431), 431, "too many headers"),
         (own_faults.too_large(1024), 413, "larger than 1024 bytes"),
