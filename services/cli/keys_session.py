@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import typer
 
+from services.cli.audit_session import audit_of
 from services.cli.exits import Exit
 from services.cli.lifetimes import day
 from services.cli.output import complain
 from services.credentials import key_format
+from services.credentials.audit import Audit, actor
 from services.credentials.client_keys import ClientKeyBook, KeyRecord, NewKey
 from services.credentials.errors import NotFound
 from services.credentials.vault_of import is_untouched, vault_of
@@ -35,45 +38,63 @@ def id_or_exit(text: str) -> str:
 async def create(
     settings: GatewaySettings, name: str, *, owner: str, models: tuple[str, ...], expires_at: float | None
 ) -> NewKey:
-    """Make a key."""
-    async with _book(settings) as book:
-        return await book.create(name, owner=owner, models=models, expires_at=expires_at)
+    """Make a key. When the audit log cannot be written nobody gets to see it."""
+    async with _desk(settings) as desk:
+        new = await desk.book.create(name, owner=owner, models=models, expires_at=expires_at)
+        await desk.record("key.create", new.record)
+        return new
 
 
 async def listed(settings: GatewaySettings) -> tuple[KeyRecord, ...]:
     """Return every key."""
     if is_untouched(settings.store.url, Path(settings.store.dir)):
         return ()
-    async with _book(settings) as book:
-        return await book.all()
+    async with _desk(settings) as desk:
+        return await desk.book.all()
 
 
 async def rotate(settings: GatewaySettings, id_: str) -> NewKey:
     """Give a key a new secret beside the one it has."""
-    async with _book(settings, id_) as book:
-        return await book.rotate(id_)
+    async with _desk(settings, id_) as desk:
+        new = await desk.book.rotate(id_)
+        await desk.record("key.rotate", new.record, "two secrets")
+        return new
 
 
 async def settle(settings: GatewaySettings, id_: str) -> KeyRecord:
     """End the older secret of a key."""
-    async with _book(settings, id_) as book:
-        return await book.settle(id_)
+    async with _desk(settings, id_) as desk:
+        record = await desk.book.settle(id_)
+        await desk.record("key.rotate", record, "only the newest")
+        return record
 
 
 async def revoke(settings: GatewaySettings, id_: str) -> KeyRecord:
     """End a key."""
-    async with _book(settings, id_) as book:
-        return await book.revoke(id_)
+    async with _desk(settings, id_) as desk:
+        record = await desk.book.revoke(id_)
+        await desk.record("key.revoke", record)
+        return record
+
+
+class _Desk(msgspec.Struct, frozen=True):
+    """Where keys are handled: the book of them, and the log of what is done."""
+
+    book: ClientKeyBook
+    audit: Audit
+
+    async def record(self, event: str, record: KeyRecord, detail: str = "") -> None:
+        await self.audit.record(event, actor=actor(), subject=f"{record.id} {record.name}", detail=detail)
 
 
 @asynccontextmanager
-async def _book(settings: GatewaySettings, for_id: str | None = None) -> AsyncIterator[ClientKeyBook]:
+async def _desk(settings: GatewaySettings, for_id: str | None = None) -> AsyncIterator[_Desk]:
     """Open the store; for a key that must be there already, none is made."""
     directory = Path(settings.store.dir)
     if for_id is not None and is_untouched(settings.store.url, directory):
         raise NotFound(f"there is no key with the id {for_id}")
     async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, store):
-        yield ClientKeyBook(vault, store)
+        yield _Desk(ClientKeyBook(vault, store), audit_of(settings, vault))
 
 
 def state_of(record: KeyRecord, now: float) -> str:
