@@ -49,6 +49,7 @@ def _settings(address: RedisAddress) -> dict[str, Any]:
         "protocol": 3,
         "retry": ONCE,
         "client_name": "zcode-credentials",
+        "driver_info": None,  # CLIENT SETINFO is a right that Redis before 7.2 does not know
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
 
