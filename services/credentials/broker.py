@@ -36,8 +36,8 @@ from services.credentials.vault import Vault
 
 _TRIES: Final = 16
 _LONGEST_PAUSE: Final = 2.0  # seconds between two tries while the store is away
-_REPLAY_EVERY: Final = 1.0  # seconds between two looks into a spool that holds something
-_REPLAY_ANYWAY: Final = 30.0  # seconds between two looks into one that held nothing
+_LOOK_EVERY: Final = 1.0  # seconds between two tries to commit what is spooled
+_LOOKS: Final = 30  # of them until a spool is looked into in which nothing is known to be
 
 _LOST: Final = State.LOGIN_REQUIRED
 
@@ -109,6 +109,8 @@ class Broker:
         self._tasks = Tasks()
         self._store_answers = False
         self._misses = 0
+        self._spooled = 0
+        self._looks = 0
 
     @property
     def store_answers(self) -> bool:
@@ -253,8 +255,11 @@ class Broker:
         return self._settings.tick
 
     async def _replay(self) -> float:
-        left = await self._commits.replay(self._settings.renewal.policy.lease)
-        return _REPLAY_EVERY if left or self._commits.pending else _REPLAY_ANYWAY
+        """Commit what is spooled: soon where something is known to be, else by a look at the directory now and then."""
+        if self._spooled or self._commits.pending or self._looks % _LOOKS == 0:
+            self._spooled = await self._commits.replay(self._settings.renewal.policy.lease)
+        self._looks += 1
+        return _LOOK_EVERY
 
 
 async def _forever(work: Callable[[], Awaitable[float]]) -> None:

@@ -24,7 +24,7 @@ provider may think that the other one is newest, so what was kept is used again 
     state       event                           next
     waiting     Busy                            Pause, Read; newer secrets: NEWER; too long: BUSY
                 Stale                           Read; newer secrets: NEWER; else again
-                Granted                         calling
+                Granted                         Intend; calling, but after Recover and Read if it was used before
     calling     lease lost                      BUSY: somebody else is at it
                 answer                          Commit: REFRESHED, NEWER or, with the store away, PENDING
                 transient                       Forget; LATER
@@ -185,6 +185,11 @@ def refresh(record: Credential, mode: RefreshMode, policy: Policy) -> Steps:
         return got
     # A stored access token is not spent by its use, so it does not matter who has used it.
     unused = mode is not RefreshMode.ROTATE or (yield Intend(got)) is True
+    if not unused:
+        # What came of it may lie in a spool at hand; then using the token again would be a second use for nothing.
+        newer = yield from _look()
+        if epoch(newer) != epoch(got):
+            return Outcome(End.NEWER, newer)
     return (yield from _use(got, policy, unused))
 
 

@@ -126,6 +126,13 @@ async def until(holds: Callable[[], Any], *, seconds: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
+async def eventually(holds: Callable[[], Awaitable[Any]], *, seconds: float = 5.0) -> None:
+    """As `until`, for what takes an await to find out."""
+    async with asyncio.timeout(seconds):
+        while not await holds():
+            await asyncio.sleep(0.01)
+
+
 def secrets_of(snapshot: Snapshot) -> set[str]:
     """Return what a snapshot's leases would put on the wire."""
     return {lease.secret for lease in snapshot.leases}

@@ -10,11 +10,14 @@ import asyncio
 import random
 import signal
 import time
+from functools import partial
 
 import pytest
 
 from services.credentials.contract import State
 from tests.component.credentials.conftest import Arena, show
+from tests.support.credentials import eventually, until
+from tests.support.credentials_worker import Worker
 
 FEW = 60
 MANY = 1000
@@ -40,19 +43,19 @@ async def _kill_at_random(arena: Arena, kills: int, number: signal.Signals, leas
     return names
 
 
-async def _gone(worker: object, seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not worker.gone:  # type: ignore[attr-defined]
-            await asyncio.sleep(0.005)
+async def _gone(worker: Worker) -> None:
+    await until(lambda: worker.gone, seconds=10)
 
 
 async def _settled(arena: Arena, names: list[str]) -> None:
     """Wait until every login was made anew once more, so that what the last kill left behind is used."""
-    seen = {name: (await arena.read(name)).version for name in names}
-    async with asyncio.timeout(20):
-        for name, version in seen.items():
-            while (await arena.read(name)).version < version + 2:
-                await asyncio.sleep(0.02)
+    for name in names:
+        version = (await arena.read(name)).version
+        await eventually(partial(_newer, arena, name, version + 2), seconds=20)
+
+
+async def _newer(arena: Arena, name: str, version: int) -> bool:
+    return (await arena.read(name)).version >= version
 
 
 async def _survives_kills(arena: Arena, kills: int) -> None:
