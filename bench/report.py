@@ -120,13 +120,14 @@ def write_report(record: Record, path: Path, *, plot: str, data: str) -> None:
 def _opening(record: Record, plot: str, data: str) -> str:
     machine = "\n".join(f"| {name} | {value} |" for name, value in record.machine.items())
     usual, often = (f"{100 * share:.0f} %" for share in record.background)
+    rounds = "one round" if record.rounds == 1 else f"{record.rounds} interleaved rounds, medians"
     noise = "" if record.background[0] < _QUIET else " **The machine was not quiet; the gateway is faster than this.**"
     priority = (
         "raised" if record.prioritised else "NOT raised (needs root): other work on the machine is measured along"
     )
     return f"""# Results of `{record.command}`
 
-{record.date}, mode {record.mode}: {record.rounds} interleaved rounds, {record.seconds / 60:.0f} minutes, medians.
+{record.date}, mode {record.mode}: {rounds}, {record.seconds / 60:.0f} minutes.
 Other work kept the cores busy to {usual} (median), {often} in the worst tenth of the samples.{noise}
 Priority of the measured sessions: {priority}.
 Ratios are taken within a round. Differences under 10 % are noise. Every round is in `{data}`; how it is measured is in
