@@ -4,7 +4,21 @@ import sys
 
 import typer
 
-from services.cli import argv, audit, auth, config, doctor, env, gateway, keys, models, serve, simulator, version
+from services.cli import (
+    argv,
+    audit,
+    auth,
+    config,
+    doctor,
+    env,
+    gateway,
+    keys,
+    models,
+    rotate,
+    serve,
+    simulator,
+    version,
+)
 from services.cli.exits import MEANINGS, Exit
 from services.cli.output import complain, say
 
@@ -24,6 +38,7 @@ app.command()(doctor.doctor)
 app.command()(models.models)
 app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
+app.add_typer(rotate.app, name="rotate")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 app.command()(gateway.gateway)

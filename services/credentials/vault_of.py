@@ -30,7 +30,7 @@ async def vault_of(
     embedded = store_url is None or urlsplit(store_url).scheme in ("sqlite", "memory")
     store = await open_store(store_url, directory)
     try:
-        path = _keyring_path(directory, keyring)
+        path = keyring_path(directory, keyring)
         yield await open_vault(store, path, own=embedded and keyring is None, report=report), store
     finally:
         await store.aclose()
@@ -41,5 +41,5 @@ def is_untouched(store_url: str | None, directory: Path) -> bool:
     return store_url is None and not (directory.expanduser() / FILE_NAME).exists()
 
 
-def _keyring_path(directory: Path, keyring: str | None) -> Path:
+def keyring_path(directory: Path, keyring: str | None) -> Path:
     return (directory / KEYRING_NAME if keyring is None else Path(keyring)).expanduser()

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,6 +122,28 @@ def test_log_in_serve_and_hand_out_a_key(home: Path) -> None:
         assert 200 == _ask(base, key)
         _command(home, "keys", "revoke", key.split("_")[1])
         assert _within(5.0, base, key, 401), "a running gateway has not heard of the revocation"
+
+
+def test_the_master_key_is_rotated_under_load_and_nobody_notices(home: Path) -> None:
+    _command(home, "auth", "login", "zai", "--no-browser", "--flow", "poll")
+    with _serving(home) as base, ThreadPoolExecutor(2) as pool:
+        over = threading.Event()
+
+        def keep_asking() -> list[int]:
+            answers = []
+            while not over.is_set():
+                answers.append(_ask(base))
+            return answers
+
+        asked = [pool.submit(keep_asking) for _ in range(2)]
+        proof = json.loads(_command(home, "rotate", "master", "--json"))
+        over.set()
+        answers = [status for future in asked for status in future.result()]
+
+    assert {str(proof["primary"])} == set(proof["records"])
+    assert proof["replicas"] >= 1
+    assert {200} == set(answers)
+    assert "all as they were written" in _command(home, "audit", "verify")
 
 
 def test_without_a_login_the_first_client_is_told_the_command(home: Path) -> None:
