@@ -26,6 +26,7 @@ BIZ_SUCCESS: Final = frozenset({"", "0", "200"})
 _DENIED_CODES: Final = frozenset({"401", "1000", "1001", "1002", "1003", "1004", "1005", "2007", "invalid_grant"})
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _STRANGE: Final = "?"
+_LARGEST_NUMBER: Final = 1e15  # milliseconds since the epoch are below it, and infinity is not
 _SAID: Final = 200  # characters of the provider's own text that a person is shown
 
 
@@ -99,7 +100,7 @@ def text(value: object, *names: str) -> str | None:
 def seconds(value: object, name: str) -> float | None:
     """Return a field of an object that holds a positive number."""
     found = value.get(name) if isinstance(value, dict) else None
-    if isinstance(found, int | float) and not isinstance(found, bool) and 0 < found < 1e12:
+    if isinstance(found, int | float) and not isinstance(found, bool) and 0 < found < _LARGEST_NUMBER:
         return float(found)
     return None
 
