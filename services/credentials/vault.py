@@ -17,6 +17,7 @@ that the keyring is the one this store was sealed with:
     empty                     -                     no                   KeyringInvalid, nothing written
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -248,6 +249,32 @@ class Vault:
             return False
         return True
 
+    async def sealed(self, kind: str) -> dict[str, Versioned]:
+        """Return every stored value of a kind as it is stored, by id, if it opens; what does not is reported."""
+        before = dict(self._newest)
+        stored = await self._store.scan(kind)
+        found = {}
+        for id_ in sorted(stored):
+            with contextlib.suppress(Undecryptable):
+                self._open(kind, id_, stored[id_], before.get((kind, id_), 0))
+                found[id_] = stored[id_]
+        return found
+
+    async def restore(self, kind: str, id_: str, kept: Versioned, expected: int) -> int:
+        """
+        Seal anew what a backup kept, over version `expected` (0: there is none); returns the new version.
+
+        What is stored there is replaced even if it does not open, because a person wants it. Raises Undecryptable when
+        what was kept does not open, Conflict.
+        """
+        parts = self._unpack(kind, id_, kept)
+        self._broken.pop((kind, id_), None)
+        return await self._write(kind, id_, *parts, expected)
+
+    def peek(self, kind: str, id_: str, kept: Versioned) -> bytes:
+        """Open what a backup kept; nothing is stored or remembered. Raises Undecryptable."""
+        return self._unpack(kind, id_, kept)[1]
+
     def forget(self) -> None:
         """Forget which versions were seen: after a restore, older ones are right."""
         self._newest.clear()
@@ -278,6 +305,12 @@ class Vault:
         self._newest[kind, id_] = max(stored.version, self._newest.get((kind, id_), 0))
         self._broken.pop((kind, id_), None)
         return parts
+
+    def _unpack(self, kind: str, id_: str, kept: Versioned) -> tuple[bytes, bytes]:
+        try:
+            return self._open_with(self._keyring, kind, id_, kept)
+        except Unopened as fault:
+            raise _undecryptable(Trouble(kind, id_, kept.version, fault.why)) from None
 
     def _open_with(self, keyring: Keyring, kind: str, id_: str, stored: Versioned) -> tuple[bytes, bytes]:
         open_part, sealed = envelope.split(stored.value)
