@@ -113,6 +113,7 @@ class _Anthropic:
         self.over = False
         self._started = False
         self._open: dict[str, Any] | None = None
+        self._hollow = False  # the last block was closed with nothing in it
         self._ended = False
 
     def take(self, name: str, text: str) -> None:
@@ -128,6 +129,7 @@ class _Anthropic:
             self.over = True
             return
         assert self._started != (name == "message_start"), "message_start comes first and once"
+        assert not self._hollow, "no empty blocks, but for one that an error broke off"
         getattr(self, f"_{name}")(body)
 
     def _ping(self, body: dict[str, Any]) -> None:
@@ -194,9 +196,7 @@ class _Anthropic:
         assert self._open is not None, "only an open block stops"
         assert body == {"type": "content_block_stop", "index": len(self.seen.blocks) - 1}
         if self._open["type"] in {"text", "thinking"}:
-            assert self._open.get("text") or self._open.get("thinking") or self._open.get("signature"), (
-                "no empty blocks"
-            )
+            self._hollow = not any(self._open.get(name) for name in ("text", "thinking", "signature"))
         self._open = None
 
     def _message_delta(self, body: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.mend import BROKEN, mended
 from services.gateway.wire.sse import Frame
 
+_WORTH_A_RUN: Final = 8  # frames; fewer are looked at one by one
 EVENT_LIMIT: Final = 1024 * 1024
 _PATIENCE: Final = 16  # templates that nothing was like; from then on few are made, because no two frames are alike
 
@@ -109,7 +110,9 @@ class StreamRepair(ABC):
             # A last event without its blank line counts (A12); with it, clients see it too.
             self._at_end = True
             ended = rest.endswith((b"\r\r", b"\n\r"))
-            out = self._frames([rest if ended else rest.rstrip(b"\r\n") + b"\n\n"])
+            last = rest if ended else rest.rstrip(b"\r\n") + b"\n\n"
+            if ended or read_frame(last) is not None:  # else it was cut off before its data, and SDKs trip over that
+                out = self._frames([last])
             if self.finished:
                 return out
         if not self.begun:
@@ -131,16 +134,25 @@ class StreamRepair(ABC):
 
     def _frames(self, raws: list[bytes]) -> bytes:
         out: list[bytes] = []
-        for raw in raws:
+        at, tried = 0, self._template  # the template that `feed` has tried on the whole read
+        while at < len(raws) and not self.finished:
             template = self._template
+            if template is not tried and template is not None and len(raws) - at >= _WORTH_A_RUN:
+                # Learned within this very read: short answers come in one or two, and most of them is more of the same.
+                tried = template
+                passed, count = _run(template, b"".join(raws[at:]))
+                if passed is not None:
+                    out.append(passed)
+                    at += count
+                    continue
+            raw = raws[at]
+            at += 1
             passed = template.one(raw) if template is not None else None
             if passed is None:
                 passed = self._frame(raw)
             else:
                 self._misses = 0
             out.append(passed)
-            if self.finished:
-                break
         return b"".join(out)
 
     def _frame(self, raw: bytes) -> bytes:
@@ -193,3 +205,10 @@ class StreamRepair(ABC):
     @abstractmethod
     def _ending(self) -> bytes:
         """Return the last event."""
+
+
+def _run(template: Template, data: bytes) -> tuple[bytes | None, int]:
+    """Return what becomes of the frames at the head of the data that are like the template, and how many they are."""
+    reach = template.reach(data)
+    passed = template.run(data[:reach]) if reach else None
+    return passed, data.count(template.joint, 0, reach) + 1

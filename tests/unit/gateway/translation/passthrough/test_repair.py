@@ -5,7 +5,7 @@ import pytest
 from services.gateway.translation.passthrough.anthropic_repair import AnthropicRepair
 from services.gateway.translation.passthrough.openai_repair import OpenAIRepair
 from services.gateway.translation.passthrough.repair import StreamRepair, plain
-from services.gateway.translation.streams.faults import TRUNCATED
+from services.gateway.translation.streams.faults import NO_DATA, TRUNCATED
 from tests.support.frames import DONE, block_start, block_stop, chunk, message_end, message_start
 
 OPENAI = chunk({"role": "assistant", "content": "a"}) + chunk({}, "stop") + DONE
@@ -53,3 +53,45 @@ def test_the_request_id_is_in_an_anthropic_error() -> None:
 def test_json_on_several_lines_is_written_on_one() -> None:
     assert plain(b'{"a":\n"b\\n" }') == b'data: {"a":"b\\n"}\n\n'
     assert plain(b'{"a": 1 }') == b'data: {"a": 1 }\n\n'
+
+
+def test_a_last_event_that_is_cut_off_before_its_data_is_dropped(machine: StreamRepair, stream: bytes) -> None:
+    """SDKs read `event: x` without data as an event, and fail on its body."""
+    whole = stream[: -len(stream.rstrip(b"\n").rpartition(b"\n\n")[2]) - 2]
+    out = machine.feed(whole) + machine.feed(b"event: message_st") + machine.eof()
+
+    assert out.startswith(whole)
+    assert out[len(whole) :] in {DONE, b'event: message_stop\ndata: {"type":"message_stop"}\n\n'}
+    assert machine.fault is None
+
+
+@pytest.mark.parametrize("rest", [b": comm", b"ev", b"event: message_stop\n", b"id: 1\r\n"])
+def test_what_is_cut_off_before_its_data_is_dropped_whatever_it_is(machine: StreamRepair, rest: bytes) -> None:
+    out = machine.feed(rest) + machine.eof()
+
+    assert out.startswith((b"event: error\n", b"data: "))
+    assert out.count(b"\n\n") == 1
+    assert machine.fault == NO_DATA
+
+
+def test_a10_11_a_stream_is_settled_once_reason_and_usage_are_known() -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    openai = OpenAIRepair("", include_usage=True)
+    assert not openai.settled
+    openai.feed(chunk({"content": "a"}))
+    assert not openai.settled
+    openai.feed(chunk({}, "stop"))
+    assert not openai.settled  # the usage may still come
+    openai.feed(chunk(usage=usage))
+    assert openai.settled
+    openai.feed(DONE)
+    assert not openai.settled
+
+    anthropic = AnthropicRepair("")
+    anthropic.feed(message_start() + block_start(0, "text") + block_stop(0))
+    assert not anthropic.settled
+    delta, stop = message_end().split(b"event: message_stop")
+    anthropic.feed(delta)
+    assert anthropic.settled
+    anthropic.feed(b"event: message_stop" + stop)
+    assert not anthropic.settled
