@@ -75,7 +75,11 @@ def login(
     settings = settings_or_exit(config)
     with login_session.failures():
         if import_ or source is not None:
-            record = run(login_session.keep(settings, login_session.imported(settings, provider, source), label))
+            record = run(
+                login_session.keep(
+                    settings, login_session.imported(settings, provider, source), label, event="cred.import"
+                )
+            )
         else:
             record, unresolved = run(login_session.log_in(settings, provider, flow, label, browser=browser))
             if unresolved is not None:

@@ -12,10 +12,12 @@ from typing import Final
 import typer
 
 from services.chassis.listening import CannotListen
+from services.cli.audit_session import audit_of
 from services.cli.exits import Exit
 from services.cli.login_screen import LoginScreen
 from services.cli.output import complain
 from services.credentials import imports, logins
+from services.credentials.audit import actor
 from services.credentials.contract import Kind
 from services.credentials.errors import CredentialsError, KeyringInvalid, LoginFailed
 from services.credentials.login import LoggedIn, Login, LoginOptions, NotOffered, Way
@@ -59,14 +61,17 @@ async def log_in(
         key_required=settings.plan is Plan.CODING,
     )
     ways = list(Way) if flow is None else [Way(flow)]
-    # First of all, so that nobody goes through a login which then cannot be kept.
-    await _probe(settings)
+    # First of all, so that nobody goes through a login which then cannot be kept or written down.
+    await _note(settings, "login.start", provider)
     caller = _caller(settings)
     try:
         got = await _first_of(settings, provider, ways, options, caller, browser=browser)
+    except CredentialsError:
+        await _note(settings, "login.fail", provider, result="failed")
+        raise
     finally:
         await caller.aclose()
-    return await keep(settings, got, label), got.unresolved
+    return await keep(settings, got, label, event="login.ok"), got.unresolved
 
 
 async def _first_of(
@@ -89,18 +94,21 @@ async def _first_of(
         return await attempt.run(ways[-1])
 
 
-async def _probe(settings: GatewaySettings) -> None:
-    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file):
-        pass
+async def _note(settings: GatewaySettings, event: str, provider: str, *, result: str = "ok") -> None:
+    """Write down in the audit log how a login goes."""
+    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, _):
+        await audit_of(settings, vault).record(event, actor=actor(), subject=provider, result=result)
 
 
-async def keep(settings: GatewaySettings, got: LoggedIn, label: str) -> Credential:
-    """Store what a login or an import brought."""
+async def keep(settings: GatewaySettings, got: LoggedIn, label: str, *, event: str) -> Credential:
+    """Store what a login or an import brought, and write it down."""
     from_login = got.secrets.access_token or got.secrets.refresh_token or got.user_id
     kind = Kind.OAUTH if from_login else Kind.API_KEY
     async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, store):
         title = VENDORS[got.provider].title
-        return await logins.keep(vault, got, kind=kind, label=label, title=title, now=await store.now())
+        record = await logins.keep(vault, got, kind=kind, label=label, title=title, now=await store.now())
+        await audit_of(settings, vault).record(event, actor=actor(), subject=_named(record))
+        return record
 
 
 async def listed(settings: GatewaySettings) -> tuple[tuple[Credential, ...], list[Trouble]]:
@@ -119,7 +127,14 @@ async def log_out(settings: GatewaySettings, provider: str | None) -> tuple[Cred
     if is_untouched(settings.store.url, directory):
         return ()
     async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, _):
-        return await logins.remove(vault, provider)
+        removed = await logins.remove(vault, provider)
+        for record in removed:
+            await audit_of(settings, vault).record("cred.delete", actor=actor(), subject=_named(record))
+        return removed
+
+
+def _named(record: Credential) -> str:
+    return f"{record.id} {record.provider}"
 
 
 def imported(settings: GatewaySettings, provider: str, source: str | None) -> LoggedIn:

@@ -185,6 +185,23 @@ def test_a_second_login_renews_the_first_and_logout_removes_it(laptop: Laptop) -
     assert (nobody.returncode, "nobody is logged in" in nobody.stdout) == (1, True)
 
 
+def test_what_becomes_of_logins_is_in_the_audit_log_and_no_secret_is(laptop: Laptop) -> None:
+    laptop.auth("login", "zai", "--no-browser")
+    laptop.accounts.change({"approve": "deny"})
+    laptop.auth("login", "zai", "--no-browser")
+    laptop.auth("logout")
+
+    lines = (laptop.store / "audit.log").read_text().splitlines()
+    events = [(line["event"], line["result"]) for line in map(json.loads, lines)]
+    assert events == [
+        ("login.start", "ok"),
+        ("login.ok", "ok"),
+        ("login.start", "ok"),
+        ("login.fail", "failed"),
+        ("cred.delete", "ok"),
+    ]
+
+
 def test_status_and_logout_make_nothing_in_a_clean_home(laptop: Laptop) -> None:
     assert laptop.auth("status").returncode == 1
     assert laptop.auth("status", "--json").stdout == "[]\n"
