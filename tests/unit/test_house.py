@@ -28,6 +28,14 @@ PURE = (
     "services/gateway/preparation.py",
     "services/gateway/retries.py",
     "services/gateway/cors.py",
+    "services/credentials/oauth/vendors.py",
+    "services/credentials/oauth/answers.py",
+    "services/credentials/oauth/exchange.py",
+    "services/credentials/oauth/callback.py",
+    "services/credentials/oauth/flows.py",
+    "services/credentials/oauth/resolution.py",
+    "services/credentials/oauth/renewal.py",
+    "services/credentials/seed_file.py",
 )
 # Only names and types: nothing to run.
 NOTHING_TO_RUN = {
