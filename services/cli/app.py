@@ -8,6 +8,7 @@ from services.cli import (
     argv,
     audit,
     auth,
+    backup,
     config,
     doctor,
     env,
@@ -40,6 +41,8 @@ app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
 app.add_typer(rotate.app, name="rotate")
 app.add_typer(audit.app, name="audit")
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.add_typer(config.app, name="config")
 app.command()(gateway.gateway)
 app.command()(simulator.simulator)

@@ -8,11 +8,10 @@ import pytest
 from tests.component.cli.conftest import Cli
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def home(empty_directory: Path) -> Path:
-    directory = empty_directory / "state"
-    (empty_directory / "config.yaml").write_text(f"store: {{dir: {directory}}}\n")
-    return directory
+    """Return where the store is, which is not there yet."""
+    return empty_directory / "store"
 
 
 def lines_of(home: Path) -> list[dict[str, object]]:

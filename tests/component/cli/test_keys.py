@@ -16,11 +16,10 @@ from services.gateway.guard import Caller
 from tests.component.cli.conftest import Cli, Run
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def home(empty_directory: Path) -> Path:
-    directory = empty_directory / "state"
-    (empty_directory / "config.yaml").write_text(f"store: {{dir: {directory}}}\n")
-    return directory
+    """Return where the store is, which is not there yet."""
+    return empty_directory / "store"
 
 
 def caller_of(directory: Path, key: str) -> Caller | None:

@@ -1,0 +1,62 @@
+"""What `backup` and `restore` do, on the store that the settings name."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from services.cli.audit_session import audit_of
+from services.credentials import backup
+from services.credentials.audit import actor
+from services.credentials.backup import Made, Restored
+from services.credentials.errors import Conflict, NotFound
+from services.credentials.vault_of import is_untouched, vault_of
+from services.gateway.settings import GatewaySettings
+
+
+async def make(settings: GatewaySettings, file: Path) -> Made:
+    """Write a backup, readable by nobody else. Raises Conflict when the file is there already or cannot be made."""
+    directory = Path(settings.store.dir)
+    if is_untouched(settings.store.url, directory):
+        raise NotFound("there is nothing to back up: the store was never made")
+    async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, store):
+        made = await backup.make(vault, store)
+        await audit_of(settings, vault).record(
+            "export", actor=actor(), subject=file.name, detail=f"{made.count} values"
+        )
+    _write(file, made.data)
+    return made
+
+
+async def restore(settings: GatewaySettings, file: Path) -> tuple[float, Restored]:
+    """Put a backup back; returns when it was made, and what was done."""
+    data = _read(file)
+    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, store):
+        found = backup.read(vault, data)
+        done = await backup.restore(vault, store, found)
+        detail = f"{done.written} values put back"
+        await audit_of(settings, vault).record("import", actor=actor(), subject=file.name, detail=detail)
+    return found.made_at, done
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise NotFound(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def _write(file: Path, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(file, flags, 0o600)
+    except OSError as error:
+        raise Conflict(f"{file} cannot be written: {error.strerror or error}") from None
+    try:
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            file.unlink()
+        raise Conflict(f"{file} cannot be written: {error.strerror or error}") from None

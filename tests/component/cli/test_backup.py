@@ -1,0 +1,74 @@
+"""`backup` and `restore` on a store of their own."""
+
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.component.cli.conftest import Cli
+
+
+@pytest.fixture
+def home(empty_directory: Path) -> Path:
+    """Return where the store is, which is not there yet."""
+    return empty_directory / "store"
+
+
+def names(cli: Cli) -> list[str]:
+    return [key["name"] for key in json.loads(cli("keys", "list", "--json").stdout)]
+
+
+@pytest.mark.promise("P-69")
+def test_what_was_backed_up_comes_back_after_the_store_was_lost(cli: Cli, home: Path) -> None:
+    cli("keys", "create", "--name", "one")
+    made = cli("backup", "all.backup")
+    assert made.exit_code == 0, (made.stderr, made.exception)
+    (home / "store.db").unlink()
+    for rest in home.glob("store.db-*"):
+        rest.unlink()
+    done = cli("restore", "all.backup")
+
+    assert (made.exit_code, done.exit_code) == (0, 0)
+    assert "put back" in done.stdout
+    assert names(cli) == ["one"]
+    assert stat.S_IMODE(Path("all.backup").stat().st_mode) == 0o600
+    assert b"one" not in Path("all.backup").read_bytes()
+
+
+def test_what_is_newer_stays_and_both_are_in_the_audit_log(cli: Cli, home: Path) -> None:
+    id_ = cli("keys", "create", "--name", "one").stdout[4:16]
+    cli("backup", "all.backup")
+    cli("keys", "revoke", id_)
+    done = cli("restore", "all.backup")
+
+    assert ": 0 values put back" in done.stdout
+    assert json.loads(cli("keys", "list", "--json").stdout)[0]["state"] == "revoked"
+    events = [json.loads(line)["event"] for line in (home / "audit.log").read_text().splitlines()]
+    assert events == ["key.create", "export", "key.revoke", "import"]
+    assert cli("audit", "verify").exit_code == 0
+
+
+def test_a_file_that_is_there_is_not_overwritten(cli: Cli) -> None:
+    cli("keys", "create", "--name", "one")
+    Path("all.backup").write_text("precious")
+    refused = cli("backup", "all.backup")
+
+    assert (refused.exit_code, "cannot be written" in refused.stderr) == (1, True)
+    assert Path("all.backup").read_text() == "precious"
+
+
+def test_another_keyring_does_not_open_it(cli: Cli, home: Path) -> None:
+    cli("keys", "create", "--name", "one")
+    cli("backup", "all.backup")
+    shutil.rmtree(home)
+    refused = cli("restore", "all.backup")
+
+    assert (refused.exit_code, "does not open with this keyring" in refused.stderr) == (1, True)
+
+
+def test_without_a_store_or_a_file_that_is_said(cli: Cli, home: Path) -> None:
+    assert "never made" in cli("backup", "all.backup").stderr
+    assert "cannot be read" in cli("restore", "none.backup").stderr
+    assert not home.exists()
