@@ -6,6 +6,7 @@ before a commit returns), and never a network file system, because the log's ind
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -29,6 +30,7 @@ _TABLES: Final = (
     "CREATE TABLE once    (kind TEXT, id TEXT, value BLOB NOT NULL, until REAL NOT NULL, PRIMARY KEY (kind, id))",
     "CREATE TABLE state   (generation INTEGER NOT NULL)",
 )
+_PASSING: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)  # may be mended meanwhile
 # fullfsync: on macOS a plain fsync does not reach the platter; elsewhere these two do nothing.
 _PRAGMAS: Final = (
     "synchronous=FULL",
@@ -80,7 +82,8 @@ def open_file(path: Path, generation: int) -> tuple[sqlite3.Connection, WriterLo
         _prepare_file(path)
         lock = WriterLock(path.with_name(f"{path.name}.lock"))
     except OSError as error:
-        raise StoreRefused(f"the store {path} cannot be opened: {error.strerror}") from error
+        kind = StoreUnavailable if error.errno in _PASSING else StoreRefused
+        raise kind(f"the store {path} cannot be opened: {error.strerror}") from error
     try:
         with lock.held():
             return _connect(path, generation), lock
