@@ -32,6 +32,10 @@ class ClientGone(Exception):
     """The client left before its request was complete."""
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Downstream:
     """One client request and its answer. `gone` is true once nobody listens any more."""
 
@@ -61,7 +65,7 @@ class Downstream:
         self._ending = False
         self._catching_up: asyncio.Task[None] | None = None
         self._on_drained: Callable[[], None] | None = None
-        self._on_gone: Callable[[], None] | None = None
+        self._on_gone: Callable[[], None] = _nothing
         self.started = False
         self.finished = False
         self.gone = False
@@ -111,8 +115,7 @@ class Downstream:
             self._listen()
         elif not self.finished:
             self.gone = True
-            if self._on_gone is not None:
-                self._on_gone()
+            self._on_gone()
 
     def start(self, status: int, headers: RawHeaders) -> None:
         """Send the head of the answer."""
@@ -170,9 +173,6 @@ class Downstream:
             self._watch = None
 
     def _push(self, message: Message) -> bool:
-        if self._blocked:  # the head itself is stuck behind a full socket
-            self._pending.append(message.get("body", b""))
-            return False
         suspended = step(self._send(message))
         if suspended is None:
             return True

@@ -112,3 +112,20 @@ async def test_a_cancelled_watch_hears_nothing_and_leaves_nothing() -> None:
     await asyncio.sleep(0)
 
     assert [] == heard
+
+
+async def test_a_watch_that_is_cancelled_when_its_result_is_on_its_way_stays_silent() -> None:
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    heard: list[str] = []
+
+    async def waits() -> str:
+        return await ready
+
+    watch = Watch(waits(), heard.append)
+    assert watch.waiting
+    ready.set_result("too late")
+    watch.cancel()
+    await asyncio.sleep(0)
+
+    assert not watch.waiting
+    assert heard == []
