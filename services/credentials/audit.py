@@ -81,10 +81,6 @@ class Audit:
         except OSError as error:
             _log.warning("%s is not in the audit log: %s", event, error.strerror or error)
 
-    async def master(self, event: str, kid: int) -> None:
-        """Write down a step of a rotation of the master key (`rotation.Hooks.audit`)."""
-        await self.record(event, actor=actor(), subject=f"key {kid}")
-
     async def verify(self) -> Verdict:
         """Prove the whole log. Raises Unavailable, StoreUnavailable, Undecryptable when it cannot be read."""
         anchor, _ = await self._anchor()
