@@ -11,8 +11,7 @@ from typing import Final
 from services.chassis.process import Tasks
 from services.gateway.call import ClientCall, peek
 from services.gateway.downstream import ClientGone, Downstream
-from services.gateway.errors import Overloaded
-from services.gateway.errors import Unauthenticated
+from services.gateway.errors import Overloaded, Unauthenticated
 from services.gateway.exchange import Exchange
 from services.gateway.identity import allowed_beta, client_session
 from services.gateway.inbound import Inbound
