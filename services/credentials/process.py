@@ -30,7 +30,8 @@ from services.chassis.site import Listener
 from services.credentials import keyring_file, replicas
 from services.credentials.admin import create_admin
 from services.credentials.app import create_app
-from services.credentials.broker import Broker, BrokerSettings, no_keys
+from services.credentials.broker import Broker, BrokerSettings
+from services.credentials.client_keys import ClientKeyBook
 from services.credentials.errors import KeyringInvalid
 from services.credentials.failpoints import Failpoints
 from services.credentials.keyring import Keyring
@@ -80,7 +81,7 @@ async def running_service(
     settings: CredentialsSettings,
     providers: Mapping[str, TokenProvider],
     *,
-    client_keys: MakeKeys = lambda _vault, _store: no_keys,
+    client_keys: MakeKeys = lambda vault, store: ClientKeyBook(vault, store).known,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Service]:
     """
@@ -125,7 +126,7 @@ def serve(
     settings: CredentialsSettings,
     providers: Mapping[str, TokenProvider],
     *,
-    client_keys: MakeKeys = lambda _vault, _store: no_keys,
+    client_keys: MakeKeys = lambda vault, store: ClientKeyBook(vault, store).known,
     on_started: Callable[[Server], None] | None = None,
 ) -> int:
     """Serve until told to stop; returns the exit code."""

@@ -32,7 +32,8 @@ class RenewalSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     policy: Policy = Policy()
     modes: Mapping[str, RefreshMode] = {}
-    pace: float = 4.0  # attempts ahead of time that may begin in a second
+    pace: float = 3.0  # attempts ahead of time that may begin in a second
+    burst: float = 2.0  # and how many of them at once
 
 
 class Renewals:
@@ -56,7 +57,7 @@ class Renewals:
         self._tasks = Tasks(on_failure=lambda *_: None)  # who waits is told, and `_ended` logs
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}  # monotonic
-        self._allowance = settings.pace
+        self._allowance = settings.burst
         self._counted_at = clock.monotonic()
         self._closing = False
 
@@ -83,7 +84,7 @@ class Renewals:
         """Begin what is due at `now` (the store's clock) or urgent, and not in `but`, as far as the pace allows."""
         monotonic = self._clock.monotonic()
         gained = (monotonic - self._counted_at) * self._settings.pace
-        self._allowance = min(self._settings.pace, self._allowance + gained)
+        self._allowance = min(self._settings.burst, self._allowance + gained)
         self._counted_at = monotonic
         due = [
             (0.0 if record.id in urgent else at, record)

@@ -54,6 +54,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     pace: float = 1000.0
     skew: float = 0.0  # of its wall clock
     step: tuple[float, float] = (0.0, 0.0)  # after so many seconds its wall clock steps by so many
+    master: str = MASTER.hex()  # the master key
     socket: str | None = None  # to serve gateways on
     token_file: str | None = None
 
@@ -83,6 +84,11 @@ class Worker:
     @property
     def gone(self) -> bool:
         return self.state() in "XZ"
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has read the store and serves."""
+        return (Path(self.work.directory) / "ready").exists()
 
     def notes(self) -> list[str]:
         """Return what its observer, and that of earlier workers with this directory, heard: `event subject`."""
@@ -118,7 +124,7 @@ class Nursery:
         worker = Worker(int(self._process.stdout.readline()), self._process.pid, work)
         self._workers.append(worker)
         deadline = time.monotonic() + STARTED_WITHIN
-        while wait and not ready.exists() and not worker.gone and worker.state() != "T":
+        while wait and not worker.ready and not worker.gone and worker.state() != "T":
             assert time.monotonic() < deadline, "a worker did not start"
             time.sleep(0.005)
         return worker
@@ -165,15 +171,17 @@ async def _work(work: Work, failpoints: Failpoints) -> None:
     directory = Path(work.directory)
     clock = _SkewedClock(work.skew, work.step)
     store = await open_store(work.store, directory, clock=clock)
-    vault = Vault(store, Keyring.generate(MASTER))
+    vault = Vault(store, Keyring.generate(bytes.fromhex(work.master)))
     policy = Policy(lease=work.lease, provider=work.timeout, patience=work.patience, unknown_pause=work.unknown_pause)
     provider = HttpTokenProvider(work.provider, timeout=work.timeout)
     broker = Broker(
         vault,
         store,
         directory / "spool",
-        {"test": provider},
-        settings=BrokerSettings(renewal=RenewalSettings(policy=policy, pace=work.pace), tick=work.tick),
+        {"test": provider, "zai": provider},
+        settings=BrokerSettings(
+            renewal=RenewalSettings(policy=policy, pace=work.pace, burst=work.pace), tick=work.tick
+        ),
         observer=_FileNotes(directory / "notes"),
         clock=clock,
         failpoints=failpoints,

@@ -41,7 +41,8 @@ class Arena:
     def work(self, slot: int = 0, **changes: Any) -> Work:
         """Return what a replica does; a slot is a machine: its spool outlives the process."""
         directory = str(self.directory / f"slot{slot}")
-        return Work(store=self.store_url, directory=directory, provider=self.provider.url, **changes)
+        settings = {"store": self.store_url, "provider": self.provider.url, **changes}
+        return Work(directory=directory, **settings)
 
     def spawn(self, slot: int = 0, *, failpoint: str = "", wait: bool = True, **changes: Any) -> Worker:
         return self.nursery.spawn(self.work(slot, **changes), failpoint=failpoint, wait=wait)
