@@ -121,7 +121,7 @@ def _opening(record: Record, plot: str, data: str) -> str:
     machine = "\n".join(f"| {name} | {value} |" for name, value in record.machine.items())
     usual, often = (f"{100 * share:.0f} %" for share in record.background)
     rounds = "one round" if record.rounds == 1 else f"{record.rounds} interleaved rounds, medians"
-    noise = "" if record.background[0] < _QUIET else " **The machine was not quiet; the gateway is faster than this.**"
+    noise = "" if record.background[0] < _QUIET else " **The machine was not quiet: measure again before you judge.**"
     priority = (
         "raised" if record.prioritised else "NOT raised (needs root): other work on the machine is measured along"
     )
