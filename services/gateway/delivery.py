@@ -159,7 +159,12 @@ class BatchDelivery(_Delivery):
             self.observation.bytes_in = len(body)
             return whole_body(self._pair(), body)
         folded = FoldedStream(self._pair())
-        await pour(answer, folded.feed)
+
+        def take(data: bytes) -> None:
+            self.observation.bytes_in += len(data)
+            folded.feed(data)
+
+        await pour(answer, take)
         return folded.end()
 
     def _send(self, result: WholeBody, kind: bytes, coding: bytes | None) -> None:
