@@ -122,7 +122,7 @@ async def running_broker(
 async def until(holds: Callable[[], Any], *, seconds: float = 5.0) -> None:
     """Wait until something holds, at most so long."""
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 -- it is another process's doing, or a mere attribute
+        while not holds():
             await asyncio.sleep(0.005)
 
 

@@ -179,7 +179,7 @@ class RawUpstream:
 async def eventually(condition: Callable[[], bool], *, seconds: float = 5.0) -> None:
     """Wait until `condition` holds; fail with TimeoutError if that does not come."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 -- what is waited for has no event of its own
+        while not condition():
             await asyncio.sleep(0.001)
 
 

@@ -62,7 +62,7 @@ async def test_lines_wait_a_moment_and_come_together(caplog: pytest.LogCaptureFi
     assert [] == caplog.records
 
     async with asyncio.timeout(5):
-        while len(caplog.records) < 2:  # noqa: ASYNC110  # a timer of the log's own
+        while len(caplog.records) < 2:  # a timer of the log's own
             await asyncio.sleep(0.01)
 
     assert [200, 404] == [record.__dict__["fields"]["status"] for record in caplog.records]
