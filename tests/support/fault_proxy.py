@@ -36,13 +36,14 @@ class FaultProxy:
         self._healthy = asyncio.Event()
         self.fault = Fault.NONE
         self.delay = 0.0  # seconds
+        self._times = 0
         self.port = 0
         self.accepted = 0
 
-    async def set(self, fault: Fault, *, delay: float = 0.0) -> None:
-        """Misbehave from now on."""
+    async def set(self, fault: Fault, *, delay: float = 0.0, times: int = 1 << 30) -> None:
+        """Misbehave from now on; with RESET_ANSWER so many times."""
         await self._listen_as(fault)
-        self.fault, self.delay = fault, delay
+        self.fault, self.delay, self._times = fault, delay, times
         if fault is Fault.NONE:
             self._healthy.set()
         else:
@@ -109,6 +110,9 @@ class FaultProxy:
                     await self._healthy.wait()
                 data = await source.read(65536)
                 if self.fault is Fault.RESET or (self.fault is Fault.RESET_ANSWER and answers):
+                    self._times -= 1
+                    if self._times == 0:
+                        self.fault = Fault.NONE
                     _reset(client)
                     return
                 if self.fault is Fault.DELAY and answers:

@@ -33,7 +33,7 @@ from services.credentials.stores.redis_link import REPEATABLE, Refusal, Words
 from services.credentials.stores.redis_scripts import Script
 
 TICKET: Final = 2000  # milliseconds, at least; in any case longer than four calls
-WAIT: Final = 200  # milliseconds for replicas
+WAIT: Final = 200  # milliseconds for replicas, at least; in any case less than half a call's deadline
 TRANSIENT: Final = 5.0  # seconds that a failover may take before a waiter is told
 _LOOK_EVERY: Final = 0.8  # seconds, should a message be lost
 _AGAIN_AFTER: Final = 0.1  # seconds between tries of the first call
@@ -49,6 +49,7 @@ class RedisStore:
         self._replicas = address.wait
         self._link = make_link(address)
         self._changes = Changes(self._link, self._names.channel)
+        self._wait = max(WAIT, int(400 * address.deadline))
         self._ticket = max(TICKET, int(4000 * address.deadline))
         self._closed = False
 
@@ -182,7 +183,7 @@ class RedisStore:
         return count, not_after
 
     async def _commit(self, key: str, script: Script, args: Words) -> bool:
-        answer = await self._link.commit(script, (key,), args, replicas=self._replicas, wait_ms=WAIT)
+        answer = await self._link.commit(script, (key,), args, replicas=self._replicas, wait_ms=self._wait)
         if answer not in (0, 1):
             raise StoreUnavailable("the write came too late and was not made")
         return bool(answer)

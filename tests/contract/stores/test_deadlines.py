@@ -104,21 +104,41 @@ async def usable(store: Store) -> None:
                 return
 
 
-@pytest.mark.promise("P-61")
-async def test_a_write_whose_answer_is_lost_is_not_made_twice(store: Store, proxy: tuple[FaultProxy, str]) -> None:
-    """The library's own retry would take the second grant for somebody else's, or write over what it just wrote."""
-    await store.put("cred", "crd_once", b"0", kid=1, expected=0)
-    before = await store.get("cred", "crd_once")
-    await proxy[0].set(Fault.RESET_ANSWER)
-    with pytest.raises(StoreUnavailable):
-        await store.put_once("nonce", "lost", b"mine", ttl=30)
-    await proxy[0].set(Fault.NONE)
-    await usable(store)
+async def test_what_must_not_happen_twice_is_not_sent_twice(store: Store, proxy: tuple[FaultProxy, str]) -> None:
+    """One answer is lost, the next would come: a repeated SET NX would say "taken", a repeated GETDEL "nothing"."""
+    assert await store.put_once("login", "state", b"pending", ttl=30)
+    for call in (
+        lambda: store.put_once("nonce", "lost", b"mine", ttl=30),
+        lambda: store.take("login", "state"),
+        lambda: store.acquire("cred", "crd_once", "me", ttl=30, seen=0),
+    ):
+        await store.now()  # so that the answer which is lost is that of the call, not a greeting's
+        await proxy[0].set(Fault.RESET_ANSWER, times=1)
+        with pytest.raises(StoreUnavailable):
+            await call()
+        assert proxy[0].fault is Fault.NONE
 
     assert await store.take("nonce", "lost") == b"mine"
-    assert await store.take("nonce", "lost") is None
-    assert before is not None
-    assert await store.remove("cred", "crd_once", expected=before.version)
+    assert await store.take("login", "state") is None
+    await store.release("cred", "crd_once", "me")
+
+
+async def test_what_may_happen_twice_is_sent_again(store: Store, proxy: tuple[FaultProxy, str]) -> None:
+    await store.put("cred", "crd_again", b"0", kid=1, expected=0)
+    await store.acquire("cred", "crd_again", "me", ttl=30, seen=1)
+    for call in (
+        lambda: store.get("cred", "crd_again"),
+        lambda: store.scan("cred"),
+        store.generation,
+        lambda: store.renew("cred", "crd_again", "me", ttl=30),
+        lambda: store.release("cred", "crd_again", "me"),
+    ):
+        await store.now()  # so that the answer which is lost is that of the call, not a greeting's
+        await proxy[0].set(Fault.RESET_ANSWER, times=1)
+        await call()
+        assert proxy[0].fault is Fault.NONE
+
+    assert await store.remove("cred", "crd_again", expected=1)
 
 
 async def test_who_waits_through_a_short_outage_is_not_disturbed(store: Store, proxy: tuple[FaultProxy, str]) -> None:

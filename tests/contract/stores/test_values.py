@@ -113,20 +113,18 @@ BAD_KINDS = ("", "Cred", "c:d", "cred\n", "x" * 17)
 
 
 @pytest.mark.parametrize(
-    ("kind", "id_"), [*(("cred", id_) for id_ in BAD_IDS), *((kind, "crd_a") for kind in BAD_KINDS)]
+    ("bad", "id_"), [*(("cred", id_) for id_ in BAD_IDS), *((kind, "crd_a") for kind in BAD_KINDS)]
 )
-async def test_a_name_of_other_characters_is_refused_before_anything_is_asked(
-    store: Store, kind: str, id_: str
-) -> None:
+async def test_a_name_of_other_characters_is_refused_before_anything_is_asked(store: Store, bad: str, id_: str) -> None:
     for call in (
-        store.get(kind, id_),
-        store.put(kind, id_, b"", kid=0, expected=0),
-        store.remove(kind, id_, expected=1),
-        store.acquire(kind, id_, "me", ttl=1, seen=0),
-        store.renew(kind, id_, "me", ttl=1),
-        store.release(kind, id_, "me"),
-        store.put_once(kind, id_, b"", ttl=1),
-        store.take(kind, id_),
+        store.get(bad, id_),
+        store.put(bad, id_, b"", kid=0, expected=0),
+        store.remove(bad, id_, expected=1),
+        store.acquire(bad, id_, "me", ttl=1, seen=0),
+        store.renew(bad, id_, "me", ttl=1),
+        store.release(bad, id_, "me"),
+        store.put_once(bad, id_, b"", ttl=1),
+        store.take(bad, id_),
     ):
         with pytest.raises(ValueError, match="not made of the characters"):
             await call
