@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-_QUIET: Final = ("httpx2", "httpcore2", "uvicorn.access", "uvicorn.asgi", "hpack", "asyncio")
+_QUIET: Final = ("httpx2", "httpcore2", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "hpack", "asyncio")
 
 # Our own client keys, JWTs, Z.AI's id.secret keys, and bearer tokens in prose.
 _SHORTEST_SECRET: Final = 18
