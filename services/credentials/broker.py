@@ -20,7 +20,7 @@ from services.chassis.process import Tasks
 from services.credentials import findings
 from services.credentials.commits import Commits, Observer
 from services.credentials.contract import LONGEST_WAIT, Report, ReportKind, Snapshot, State
-from services.credentials.errors import Conflict, NotFound, Unavailable
+from services.credentials.errors import Conflict, LoginRequired, NotFound, Unavailable
 from services.credentials.failpoints import NO_FAILPOINTS, Failpoints
 from services.credentials.holdings import Holdings
 from services.credentials.leases import KnownKeys
@@ -173,8 +173,10 @@ class Broker:
         return self._holdings.snapshot()
 
     async def refresh(self, credential_id: str) -> End:
-        """Make a credential anew now, because a person wants it. Raises NotFound."""
+        """Make a credential anew now, because a person wants it. Raises NotFound, Undecryptable, LoginRequired."""
         record = await self._vault.read_credential(credential_id)
+        if self._renewals.mode(record) is RefreshMode.NONE:
+            raise LoginRequired("this credential cannot be made anew without a person: log in again")
         outcome = await self._renewals.renew(record)
         await self._show(outcome.end)
         return outcome.end

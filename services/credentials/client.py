@@ -33,6 +33,7 @@ from services.credentials.contract import (
     ErrorCode,
     Lease,
     Report,
+    ReportKind,
     Snapshot,
     State,
 )
@@ -52,7 +53,8 @@ EMPTY: Final = Snapshot(generation=-1)
 
 _MARGIN: Final = 5.0  # seconds an answer may take on top of what the service was asked to wait
 _CONNECT: Final = 0.5
-_REPORT: Final = 20.0  # seconds: a report may make the service log in anew
+_REPORT: Final = 1.0  # seconds for a report's answer
+_RENEWAL: Final = 20.0  # seconds where the service makes a credential anew before it answers
 _BREATH: Final = 0.02  # seconds between two polls, in case that a service does not make us wait
 _FIRST_WAIT, _LONGEST_PAUSE = 0.05, 2.0  # seconds between two tries while the service is away
 
@@ -96,7 +98,8 @@ class HttpService:
 
     async def report(self, report: Report) -> Snapshot:
         """Report a finding; signed, because it changes something."""
-        return await self._call("POST", REPORT_PATH, msgspec.json.encode(report), _REPORT)
+        seconds = _RENEWAL if report.kind is ReportKind.UNAUTHORIZED else _REPORT
+        return await self._call("POST", REPORT_PATH, msgspec.json.encode(report), seconds)
 
     async def aclose(self) -> None:
         """Close every connection."""

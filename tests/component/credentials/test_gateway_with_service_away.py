@@ -1,9 +1,9 @@
 """
 What a gateway's clients notice when the credentials service or its store goes away: nothing, for as long as the
-credential lasts (promises.md P-60, P-62), and that it is never what could betray a login (P-28).
+credential lasts (promises.md P-60, P-62).
 
-Shown to fail once by: dropping the snapshot when a poll fails (P-62); serving leases past their end (P-62); reading the
-store for every poll (P-60); sending `Secrets` along with a lease (P-28).
+Shown to fail once by: dropping the snapshot when a poll fails (P-62); serving leases past their end (P-62); emptying the
+snapshot when the store goes (P-60).
 """
 
 import asyncio

@@ -18,7 +18,6 @@ import pytest
 from services.credentials import internal_auth
 from services.credentials.app import create_app
 from services.credentials.contract import REPORT_PATH, SNAPSHOT_PATH, Kind, Report, ReportKind
-from services.credentials.internal_auth import MAC_HEADER, NONCE_HEADER, TIME_HEADER
 from services.credentials.token_file import TokenFile, generate
 from tests.component.credentials.conftest import show
 from tests.support.credentials import RunningBroker, credential, running_broker
@@ -77,26 +76,34 @@ async def peer(tmp_path: Path) -> AsyncIterator[Peer]:
             yield peer
 
 
-def _forgeries(peer: Peer, good: Call) -> Iterator[Call]:
-    """Yield every kind of call that is not what it should be, made from one that would be."""
-    method, target, body, headers = good
+def _forgeries(peer: Peer) -> Iterator[Call]:
+    """Yield every kind of call that is not what it should be, each made from one that would be and was not sent."""
     now = time.time()
-    yield good  # a replay: the caller has sent it before
-    yield method, target, peer.report(), headers
-    yield method, target + "?x=1", body, headers
-    yield method, target + "?", body + b" ", headers
-    yield "PUT", target, body, headers
-    yield method, SNAPSHOT_PATH, body, headers
-    yield method, target, body, headers | {NONCE_HEADER: secrets.token_urlsafe(16)}
-    yield method, target, body, headers | {NONCE_HEADER: "../../x"}
-    yield method, target, body, headers | {TIME_HEADER: str(int(now) + 1)}
-    yield method, target, body, headers | {TIME_HEADER: "1e9"}
-    yield method, target, body, headers | {MAC_HEADER: "0" * 64}
-    yield method, target, body, headers | {MAC_HEADER: headers[MAC_HEADER].upper()}
-    yield method, target, body, headers | {MAC_HEADER: ""}
-    yield method, target, body, {"authorization": headers["authorization"]}
-    yield method, target, body, {name: value for name, value in headers.items() if name != "authorization"}
-    yield method, target, body, headers | {"authorization": f"Basic {peer.token}"}
+
+    def changed(
+        *, method: str = "POST", target: str = REPORT_PATH, body: bytes | None = None, **headers: str | None
+    ) -> Call:
+        _, _, given, signed = peer.signed(peer.report())
+        new = {name.replace("_", "-"): value for name, value in headers.items()}
+        kept = {name: value for name, value in (signed | new).items() if value is not None}
+        return method, target, given if body is None else body, kept
+
+    yield changed(body=peer.report())
+    yield changed(body=b"")
+    yield changed(target=REPORT_PATH + "?x=1")
+    yield changed(method="PUT")
+    yield changed(target=SNAPSHOT_PATH)
+    yield changed(x_zr_nonce=secrets.token_urlsafe(16))
+    yield changed(x_zr_nonce="../../x")
+    yield changed(x_zr_nonce=None)
+    yield changed(x_zr_ts=str(int(now) + 2))
+    yield changed(x_zr_ts="1e9")
+    yield changed(x_zr_ts=None)
+    yield changed(x_zr_mac="0" * 64)
+    yield changed(x_zr_mac="")
+    yield changed(x_zr_mac=None)
+    yield changed(authorization=None)
+    yield changed(authorization=f"Basic {peer.token}")
     yield peer.signed(peer.report(), token=secrets.token_urlsafe(32))
     yield peer.signed(peer.report(), now=now - random.uniform(31, 100_000))
     yield peer.signed(peer.report(), now=now + random.uniform(32, 100_000))
@@ -110,7 +117,7 @@ async def _refuses(peer: Peer, calls: int) -> None:
     while sent < calls:
         good = peer.signed(b"{}")
         assert (await peer.send(good)).status_code == 400  # it is let in, and found to be no report
-        for forged in _forgeries(peer, good):
+        for forged in (good, *_forgeries(peer)):
             answer = await peer.send(forged)
             accepted += answer.status_code != 401
             assert answer.headers["content-type"] == "application/problem+json"
