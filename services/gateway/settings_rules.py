@@ -23,7 +23,15 @@ from services.gateway.wire.formats import WireFormat
 LOOPBACK: Final = "127.0.0.1"
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - the documented default once clients must present a key
 
-_STORES: Final = ("sqlite", "redis", "rediss", "redis+sentinel", "redis+cluster")
+_STORES: Final = (
+    "sqlite",
+    "redis",
+    "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
 
 
 def complaints(settings: GatewaySettings) -> Iterator[Complaint]:
