@@ -40,7 +40,7 @@ def after(credential: Credential, report: Report, now: float) -> Credential:
             return _cooling(credential, report, now)
         case ReportKind.DISABLED:
             return stood(credential, report.plan, Standing(state=State.DISABLED, reason=_short(report.reason)))
-        case ReportKind.UNAUTHORIZED:
+        case _:
             return credential
 
 

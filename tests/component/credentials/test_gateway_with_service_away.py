@@ -19,7 +19,8 @@ import httpx2
 import pytest
 
 from services.credentials.client import CredentialsClient, connect
-from services.credentials.contract import Kind
+from services.credentials.contract import Kind, Report, ReportKind
+from services.credentials.errors import Unavailable
 from services.credentials.token_file import generate
 from services.gateway.snapshot_leases import SnapshotLeases
 from tests.component.credentials.conftest import Arena, show
@@ -198,3 +199,23 @@ async def test_a_service_that_hangs_is_not_noticed_either(redis_arena: Arena) ->
         running.service.signal(signal.SIGCONT)
 
         assert {status for status, _, _ in answers} == {200}
+
+
+@pytest.mark.promise("P-61")
+async def test_a_report_does_not_wait_for_a_store_that_hangs(redis_arena: Arena) -> None:
+    await _add(redis_arena, lasts=None)
+    assert redis_arena.redis is not None
+    async with stack(redis_arena) as running:
+        await until(lambda: running.client.usable)
+        [lease] = running.client.snapshot.leases
+        redis_arena.redis.signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            await running.client.report(
+                Report(credential_id=lease.credential_id, version=lease.version, kind=ReportKind.DISABLED)
+            )
+        took = time.monotonic() - begun
+        redis_arena.redis.signal(signal.SIGCONT)
+
+        assert took < 1.5
+        assert running.client.usable

@@ -1,0 +1,106 @@
+"""The credentials service as a process: how it starts, what its probes say, and how it ends."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from services.credentials.client import connect
+from tests.support.credentials import eventually
+from tests.support.redis_server import Server
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = """
+import json, sys
+import msgspec
+from services.credentials.process import serve
+from services.credentials.settings import CredentialsSettings
+
+settings = msgspec.convert(json.loads(sys.argv[1]), CredentialsSettings)
+started = lambda server: print(json.dumps(server.ports), flush=True)
+sys.exit(serve(settings, {}, on_started=started))
+"""
+
+
+@asynccontextmanager
+async def process(settings: dict[str, Any]) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = (sys.executable, "-W", "error", "-c", PROGRAM, json.dumps(settings))
+    child = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        yield child
+    finally:
+        if child.returncode is None:
+            child.kill()
+        await child.wait()
+
+
+async def admin_port(child: asyncio.subprocess.Process) -> int:
+    assert child.stdout is not None
+    async with asyncio.timeout(20):
+        ports: list[int] = json.loads(await child.stdout.readline())
+    return ports[1]
+
+
+def settings(tmp_path: Path, **store: str) -> dict[str, Any]:
+    listen = {"socket": str(tmp_path / "run" / "cred.sock"), "adminPort": 0}
+    (tmp_path / "run").mkdir(exist_ok=True)
+    return {"credentials": listen, "store": {"dir": str(tmp_path / "state"), **store}, "logging": {"format": "json"}}
+
+
+async def test_a_sidecar_starts_from_nothing_serves_and_ends_at_once(tmp_path: Path) -> None:
+    async with process(settings(tmp_path)) as child, httpx2.AsyncClient(trust_env=False) as http:
+        port = await admin_port(child)
+        socket = tmp_path / "run" / "cred.sock"
+        client = connect(f"unix:{socket}", token_file=tmp_path / "run" / "credentials.token")
+        assert await client.start(seconds=5)
+        ready = await http.get(f"http://127.0.0.1:{port}/readyz")
+        alive = await http.get(f"http://127.0.0.1:{port}/livez")
+        metrics = await http.get(f"http://127.0.0.1:{port}/metrics")
+        mode = socket.stat().st_mode & 0o777
+        child.send_signal(signal.SIGTERM)  # while the client's long poll is held
+        async with asyncio.timeout(5):
+            code = await child.wait()
+        await client.aclose()
+
+    assert (ready.status_code, ready.json(), alive.status_code) == (200, {"status": "ready", "degraded": []}, 200)
+    assert "zcode_credential_events_total" in metrics.text
+    assert mode == 0o660
+    assert code == 0
+
+
+@pytest.mark.promise("P-60")
+async def test_without_its_store_it_is_ready_and_says_what_is_missing(tmp_path: Path) -> None:
+    with Server(tmp_path / "redis") as redis:
+        async with process(settings(tmp_path, url=redis.url)) as child, httpx2.AsyncClient(trust_env=False) as http:
+            port = await admin_port(child)
+
+            async def degraded() -> bool:
+                answer = await http.get(f"http://127.0.0.1:{port}/readyz")
+                return (answer.status_code, answer.json()["degraded"]) == (200, ["store"])
+
+            assert not await degraded()
+            redis.kill()
+            await eventually(degraded, seconds=15)
+
+
+@pytest.mark.promise("P-25")
+@pytest.mark.parametrize("keyring", [None, "{}"])
+async def test_without_a_good_keyring_it_ends_and_writes_nothing(tmp_path: Path, keyring: str | None) -> None:
+    path = tmp_path / "keyring.json"
+    if keyring is not None:
+        path.write_text(keyring)
+    async with process(settings(tmp_path) | {"keyring": {"file": str(path)}}) as child:
+        async with asyncio.timeout(10):
+            _, errors = await child.communicate()
+
+    assert child.returncode == 78
+    assert len(errors.decode().splitlines()) == 1
+    assert not (tmp_path / "state").exists()
