@@ -5,11 +5,12 @@ A turn is late also when the machine had something better to do. So lateness cou
 computing meanwhile: what is to be found is a handler that holds the loop, on whatever machine the test runs.
 """
 
+import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.chassis.process import Watchdog
+from services.chassis.process import Watchdog, freeze_garbage
 
 _INTERVAL = 0.02
 
@@ -30,6 +31,8 @@ class Lag:
 @contextmanager
 def loop_lag() -> Iterator[Lag]:
     """Watch the running loop, as a process does for itself, but fifty times a second."""
+    thresholds = gc.get_threshold()
+    freeze_garbage()  # as a process does once it has started; else what the tests have built is collected here
     lag = Lag()
     watchdog = Watchdog(interval=_INTERVAL, on_lag=lag.take)
     watchdog.start()
@@ -37,3 +40,5 @@ def loop_lag() -> Iterator[Lag]:
         yield lag
     finally:
         watchdog.stop()
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)

@@ -103,7 +103,7 @@ async def test_a_stream_that_is_cut_off_ends_with_one_error(
     assert answers[len(answers) // 2].status == 200
 
 
-_TERMINAL = re.compile(rb"data: \[DONE\]|^event: message_stop|^event: error|^data: \{\"error\":", re.MULTILINE)
+_TERMINAL = re.compile(rb'^data: (?:\[DONE\]|\{"type":"message_stop"|\{"type":"error"|\{"error":)', re.MULTILINE)
 
 
 def _check_end(dialect: WireFormat, body: bytes) -> None:

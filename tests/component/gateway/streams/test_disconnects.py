@@ -210,7 +210,7 @@ async def test_random_aborts_leave_nothing_behind(gateway: RunningGateway, abort
     assert held == {}, seed
     assert lag.worst <= 0.2
     delays = _delays(gateway.simulator, closed)
-    assert len(delays) >= aborts * 0.25, seed  # the others had not come so far, or were answered
+    assert len(delays) >= aborts * 0.1, seed  # the others had not come so far, or were answered
     assert statistics.quantiles(delays, n=100)[98] <= P99, seed
     assert max(delays) <= WORST, seed
     await _check_pool(gateway)
