@@ -22,7 +22,7 @@ def clean_environment(**extra: str) -> dict[str, str]:
     """Return an environment without our variables, and with a store that is not the developer's own."""
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(OURS)}
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    own = {"ZCODE_PROXY_STORE_DIR": str(Path.cwd() / "store")}
+    own = {"HOME": str(Path.cwd())}
     return kept | own | {"PYTHONPATH": path, "COLUMNS": "120"} | extra
 
 
@@ -32,7 +32,7 @@ def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in os.environ:
         if name.upper().startswith(OURS):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("ZCODE_PROXY_STORE_DIR", str(tmp_path / "store"))
+    monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
 
 
