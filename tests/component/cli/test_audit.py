@@ -11,7 +11,7 @@ from tests.component.cli.conftest import Cli
 @pytest.fixture
 def home(empty_directory: Path) -> Path:
     """Return where the store is, which is not there yet."""
-    return empty_directory / "store"
+    return empty_directory / ".zcode-proxy"
 
 
 def lines_of(home: Path) -> list[dict[str, object]]:

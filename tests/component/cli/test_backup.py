@@ -13,7 +13,7 @@ from tests.component.cli.conftest import Cli
 @pytest.fixture
 def home(empty_directory: Path) -> Path:
     """Return where the store is, which is not there yet."""
-    return empty_directory / "store"
+    return empty_directory / ".zcode-proxy"
 
 
 def names(cli: Cli) -> list[str]:

@@ -19,7 +19,7 @@ from tests.component.cli.conftest import Cli, Run
 @pytest.fixture
 def home(empty_directory: Path) -> Path:
     """Return where the store is, which is not there yet."""
-    return empty_directory / "store"
+    return empty_directory / ".zcode-proxy"
 
 
 def caller_of(directory: Path, key: str) -> Caller | None:
