@@ -19,7 +19,7 @@ def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
       zcode-proxy gateway /etc/zcode-proxy/config.yaml
     """
     settings = settings_or_exit(config, listening_options(port))
-    require_key(settings)
+    require_key(settings, logins=False)  # a gateway of its own does not reach the credentials service yet
     from services.gateway import process  # noqa: PLC0415 - the server's imports stay out of the other commands
 
     try:

@@ -30,9 +30,9 @@ def listening_options(port: int | None) -> dict[str, tuple[str, str]]:
     return {} if port is None else {"server.port": ("--port", str(port))}
 
 
-def require_key(settings: GatewaySettings) -> None:
-    """Leave with 64 and the way out when there is nothing to call the upstream with."""
-    if upstream_key(settings) or settings.auth.mode == "oauth" or _has_store(settings):
+def require_key(settings: GatewaySettings, *, logins: bool) -> None:
+    """Leave with 64 and the way out when there is nothing to call the upstream with; `logins`: a login will do."""
+    if upstream_key(settings) or (logins and (settings.auth.mode == "oauth" or _has_store(settings))):
         return
     wanted = (
         "startPlan.jwt (ZCODE_START_PLAN_JWT)"
@@ -78,7 +78,7 @@ def serve(
     """
     settings = settings_or_exit(config, listening_options(port))
     if not demo:
-        require_key(settings)
+        require_key(settings, logins=True)
     from services import all_in_one  # noqa: PLC0415 - the server's imports stay out of the other commands
 
     raise typer.Exit(all_in_one.serve(settings, demo=demo))

@@ -64,7 +64,6 @@ def test_faults_stop_every_command_before_it_starts(cli: Cli, command: str) -> N
         ("", "set auth.apiKey (ZCODE_API_KEY) or providers.zai.credential"),
         ("provider: bigmodel", "providers.bigmodel.credential"),
         ("plan: start-plan", "set startPlan.jwt (ZCODE_START_PLAN_JWT)"),
-        ("auth: {mode: oauth}", "no login yet"),
     ],
 )
 @pytest.mark.parametrize("command", ["serve", "gateway"])
@@ -77,6 +76,12 @@ def test_without_a_key_nothing_is_started_and_the_way_out_is_named(
     assert result.exit_code == 64
     assert words in result.stderr
     assert "zcode-proxy serve --demo" in result.stderr
+
+
+def test_a_gateway_of_its_own_wants_a_key_even_where_logins_are_used(cli: Cli) -> None:
+    Path("config.yaml").write_text("auth: {mode: oauth}")
+
+    assert 64 == cli("gateway").exit_code
 
 
 def test_a_port_option_outranks_everything(cli: Cli) -> None:
