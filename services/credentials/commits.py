@@ -33,6 +33,18 @@ class Observer(Protocol):
         """Take note; the events are those of promises.md C13."""
 
 
+class Several:
+    """Tells several observers."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def note(self, event: str, subject: str, detail: str = "") -> None:
+        """Tell each."""
+        for observer in self._observers:
+            observer.note(event, subject, detail)
+
+
 class Commits:
     """Safe for concurrent use on one event loop, and by several processes."""
 

@@ -30,8 +30,11 @@ from services.chassis.site import Listener
 from services.credentials import keyring_file, replicas
 from services.credentials.admin import create_admin
 from services.credentials.app import create_app
+from services.credentials.audit import FILE_NAME as AUDIT_NAME
+from services.credentials.audit import Audit, log_name
 from services.credentials.broker import Broker, BrokerSettings
 from services.credentials.client_keys import ClientKeyBook
+from services.credentials.commits import Several
 from services.credentials.errors import KeyringInvalid
 from services.credentials.failpoints import Failpoints
 from services.credentials.keyring import Keyring
@@ -99,6 +102,7 @@ async def running_service(
         vault = Vault(store, keyring, report=metrics.unopened)
         # On the laptop the keyring was made for this very store; elsewhere `init` says so once (promises.md C1.3).
         await vault.unlock(initialise=settings.keyring.file is None)
+        audit = Audit(vault, directory / AUDIT_NAME, name=log_name(settings.store.url))
         broker = Broker(
             vault,
             store,
@@ -106,7 +110,7 @@ async def running_service(
             providers,
             settings=_broker_settings(settings),
             client_keys=client_keys(vault, store),
-            observer=metrics,
+            observer=Several(metrics, audit),
             failpoints=Failpoints.of(environ),
         )
         Standings(lambda: broker.records, registry)
