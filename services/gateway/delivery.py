@@ -232,6 +232,7 @@ class StreamDelivery(_Delivery):
         try:
             fault = await relay.ended
         finally:
+            self._client.on_drained(None)
             self._begun = not self.stream.held and (conversion.begun or self.stream.closed)
             self.observation.usage = conversion.usage
             self.observation.bytes_in = relay.bytes_in

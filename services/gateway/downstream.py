@@ -142,8 +142,8 @@ class Downstream:
         else:
             self._push({"type": "http.response.body", "body": data, "more_body": False})
 
-    def on_drained(self, callback: Callable[[], None]) -> None:
-        """Set what is called whenever a client that was slow has caught up."""
+    def on_drained(self, callback: Callable[[], None] | None) -> None:
+        """Set what is called whenever a client that was slow has caught up; None: nobody waits for that any more."""
         self._on_drained = callback
 
     async def flushed(self) -> None:
@@ -171,6 +171,7 @@ class Downstream:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+        self._on_gone = _nothing
 
     def _push(self, message: Message) -> bool:
         suspended = step(self._send(message))

@@ -79,6 +79,16 @@ class EventStream:
         """Set what stops the exchange when the process ends this stream."""
         self._interrupt = interrupt
 
+    def release(self) -> None:
+        """
+        Let go of the exchange once it is over.
+
+        Else each stream would refer to itself, and with it the request's body would wait for the garbage collector.
+        """
+        self._head = list
+        self._error_event = _no_event
+        self._interrupt = _nobody
+
     def tick(self, now: float) -> None:
         """Open a stream that was held long enough, and keep a silent one alive. Called about once a second."""
         if self._state is _State.CLOSED or now < self._next_ping:
@@ -134,6 +144,12 @@ class EventStream:
     def _open(self) -> None:
         self._state = _State.OPEN
         self._client.start(200, self._head())
+
+
+def _no_event(fault: Fault) -> bytes:
+    """Say nothing of a fault: the stream is over."""
+    del fault
+    return b""
 
 
 def _nobody() -> None:

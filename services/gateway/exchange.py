@@ -146,6 +146,7 @@ class Exchange:
                 raise Overloaded(stream.cut_by) from None
         finally:
             self._keeper.remove(stream)
+            stream.release()
 
     async def _try(
         self, call: ClientCall, route: UpstreamRoute, lease: Lease, preparation: Preparation, delivery: Delivery

@@ -6,6 +6,8 @@ from typing import Any
 
 from services.gateway.app import create_gateway
 from services.gateway.routing import UpstreamFormat
+from services.gateway.upstream.transport import UpstreamTransport
+from services.simulator.app import Simulator
 from tests.support.answer_tee import AnswerTee
 from tests.support.gateway import RunningGateway, gateway_settings
 
@@ -17,12 +19,17 @@ class _Untapped(AnswerTee):
 
 @asynccontextmanager
 async def untapped_gateway(
-    upstream: str, *, upstream_format: str = UpstreamFormat.ANTHROPIC, **changes: Any
+    upstream: str,
+    *,
+    simulator: Simulator | None = None,
+    upstream_format: str = UpstreamFormat.ANTHROPIC,
+    transport: UpstreamTransport | None = None,
+    **changes: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """Serve until the block ends; as `running_gateway`, but `answers` stays empty."""
+    """Serve until the block ends; as `running_gateway`, but `answers` stays empty, and an upstream must be running."""
     settings = gateway_settings(upstream, upstream_format=upstream_format, **changes)
-    gateway = create_gateway(settings)
-    running = RunningGateway(gateway, settings, _Untapped(gateway.entry), None)
+    gateway = create_gateway(settings, transport=transport)
+    running = RunningGateway(gateway, settings, _Untapped(gateway.entry), simulator)
     await running.server.start()
     try:
         yield running

@@ -288,6 +288,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.dead = self._lost = True
+        del self._parser  # it refers to us, and such a pair would wait for the garbage collector
         self._keeper.forget(self)
         if self._answer is None:
             self._keeper.discard(self)

@@ -18,6 +18,7 @@ on. Where nothing needs repair the bytes that come out are the bytes that went i
 While no event has been passed on, the caller may make an HTTP status of `fault` and ignore the error event.
 """
 
+import re
 from abc import ABC, abstractmethod
 from typing import Final
 
@@ -35,6 +36,7 @@ from services.gateway.wire.sse import Frame
 
 _WORTH_A_RUN: Final = 8  # frames; fewer are looked at one by one
 EVENT_LIMIT: Final = 1024 * 1024
+_NAMED: Final = re.compile(rb"(?:^|[\r\n])event[:\r\n]")
 _PATIENCE: Final = 16  # templates that nothing was like; from then on few are made, because no two frames are alike
 
 
@@ -171,7 +173,9 @@ class StreamRepair(ABC):
             return self.fail(TRUNCATED if self._at_end else NOT_JSON)
 
     def _silent(self, raw: bytes) -> bytes:
-        """Pass on what is no event, but nothing before the first event."""
+        """Pass on what is no event, but nothing before the first event; SDKs fail on a name without data."""
+        if _NAMED.search(raw) is not None:
+            return b""
         if self.begun:
             return raw
         self._kept_size += len(raw)

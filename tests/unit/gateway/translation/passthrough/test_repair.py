@@ -95,3 +95,16 @@ def test_a10_11_a_stream_is_settled_once_reason_and_usage_are_known() -> None:
     assert anthropic.settled
     anthropic.feed(b"event: message_stop" + stop)
     assert not anthropic.settled
+
+
+@pytest.mark.parametrize("frame", [b"event: message_stop\n\n", b"id: 1\r\nevent\r\n\r\n", b"event:x\nretry: 1\n\n"])
+def test_a_name_without_data_is_dropped_wherever_it_is(machine: StreamRepair, stream: bytes, frame: bytes) -> None:
+    first, rest = stream.split(b"\n\n", 1)
+
+    assert machine.feed(frame + first + b"\n\n" + frame + rest) == stream
+
+
+def test_a_comment_may_speak_of_events(machine: StreamRepair, stream: bytes) -> None:
+    comment = b": event: none yet\n\n"
+
+    assert machine.feed(comment + stream) == comment + stream
