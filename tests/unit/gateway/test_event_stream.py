@@ -194,3 +194,13 @@ async def test_a_keeper_ends_all_its_streams(served: Served) -> None:
 
     assert served.client.body == b"a<early error broken>"
     keeper.remove(served.stream)
+
+
+async def test_a_stream_that_is_released_asks_nobody_any_more(served: Served) -> None:
+    served.stream.on_cut(served.interrupt)
+    served.stream.tick(BORN + HOLD)
+    served.stream.release()
+    served.stream.cut(BROKEN)
+
+    assert served.client.body == COMMENT
+    assert (served.client.complete, served.interrupted) == (True, 0)
