@@ -166,7 +166,7 @@ async def test_a10_11_when_all_is_said_silence_completes_the_stream(relayed: Rel
         assert await relayed.relay.ended is None
 
     assert relayed.client.body == b"<a><?><end>"
-    assert 0.9 <= time.monotonic() - started <= 1.4
+    assert 0.9 <= time.monotonic() - started <= 2.5
 
 
 async def test_a10_12_what_comes_after_all_was_said_is_passed_on(relayed: Relayed) -> None:

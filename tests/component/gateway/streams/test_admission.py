@@ -37,7 +37,7 @@ async def test_what_finds_no_place_and_a_full_queue_is_refused_quickly(
 ) -> None:
     limits = {"streams": 2, "queue": 2, "queue_seconds": 5.0}
     async with running_gateway(limits=limits) as gateway:
-        request = chat_request(client_format, BUSY, stream=stream)
+        request = chat_request(client_format, "sim:events=4;stall=head;stall-for=1s", stream=stream)
         answers = await asyncio.gather(*(_timed(gateway, request) for _ in range(12)))
         assert await at_rest(gateway) == {}
 
@@ -45,7 +45,7 @@ async def test_what_finds_no_place_and_a_full_queue_is_refused_quickly(
     assert len(refused) == 8
     for answer, took in refused:
         _check_refusal(client_format, answer, b"5")
-        assert took <= 0.35  # before anybody's place was free; the promise of 100 ms is for one request's own way
+        assert took <= 0.9  # before anybody's place was free; the promise of 100 ms is for one request's own way
     assert sum(answer.whole for answer, _ in answers) == 12
 
 
