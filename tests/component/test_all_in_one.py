@@ -56,7 +56,7 @@ def _command(home: Path, *argv: str) -> str:
         env=_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=90,
         check=False,
     )
     assert 0 == done.returncode, done.stderr
@@ -65,23 +65,27 @@ def _command(home: Path, *argv: str) -> str:
 
 @contextmanager
 def _serving(home: Path) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services", "serve"],
-        cwd=home,
-        env=_environment(),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stderr is not None
+    log = home / "serve.log"  # a file, because nobody reads a pipe while the server writes a line per request
+    with log.open("w") as sink:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services", "serve"], cwd=home, env=_environment(), stderr=sink, stdout=sink
+        )
     try:
-        line = next((line for line in process.stderr if line.startswith("zcode-proxy serves ")), "")
-        assert line, "the server left"
-        yield line.split()[2]
+        yield _greeting(process, log)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.stderr.close()
         assert 0 == process.wait(20)
+
+
+def _greeting(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    """Return the address that the server names once it serves."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in log.read_text().splitlines():
+            if line.startswith("zcode-proxy serves "):
+                return line.split()[2]
+        time.sleep(0.05)
+    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
 
 
 def _post(base: str, key: str | None = None) -> httpx2.Response:
