@@ -159,8 +159,8 @@ class StreamRepair(ABC):
 
     def _frame(self, raw: bytes) -> bytes:
         frame = read_frame(raw)
-        if frame is None:
-            return self._silent(raw)
+        if frame is None:  # a comment, or a name without data, which SDKs fail on
+            return b"" if _NAMED.search(raw) is not None else self._silent(raw)
         try:
             return self._event(raw, frame)
         except BROKEN:
@@ -173,9 +173,7 @@ class StreamRepair(ABC):
             return self.fail(TRUNCATED if self._at_end else NOT_JSON)
 
     def _silent(self, raw: bytes) -> bytes:
-        """Pass on what is no event, but nothing before the first event; SDKs fail on a name without data."""
-        if _NAMED.search(raw) is not None:
-            return b""
+        """Pass on what is no event, but nothing before the first event."""
         if self.begun:
             return raw
         self._kept_size += len(raw)
