@@ -34,7 +34,6 @@ from services.credentials.stores.port import Store, StoreUnavailable
 from services.credentials.token_provider import RefreshMode, TokenProvider
 from services.credentials.vault import Vault
 
-_TRIES: Final = 16
 _LONGEST_PAUSE: Final = 2.0  # seconds between two tries while the store is away
 _LOOK_EVERY: Final = 1.0  # seconds between two tries to commit what is spooled
 _LOOKS: Final = 30  # of them until a spool is looked into in which nothing is known to be

@@ -83,10 +83,6 @@ class Strikes:
         self._times[key] = times[-STRIKES:]
         return len(times) >= STRIKES
 
-    def forget(self, key: str) -> None:
-        """Forget the refusals of a secret, because there is another one."""
-        self._times.pop(key, None)
-
 
 def _cooling(credential: Credential, report: Report, now: float) -> Credential:
     until = report.until if report.until is not None else now + _SHORTEST_COOLING

@@ -79,12 +79,3 @@ def test_the_third_refusal_within_ten_minutes_is_one_too_many() -> None:
 
     assert [strikes.add("a", NOW), strikes.add("a", NOW + 1), strikes.add("b", NOW)] == [False, False, False]
     assert [strikes.add("a", late), strikes.add("a", late + STRIKE_WINDOW)] == [True, False]
-
-
-def test_refusals_of_a_secret_can_be_forgotten() -> None:
-    strikes = Strikes()
-    strikes.add("a", NOW)
-    strikes.add("a", NOW)
-    strikes.forget("a")
-
-    assert strikes.add("a", NOW) is False
