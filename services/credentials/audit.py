@@ -30,10 +30,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from services.chassis.clock import Clock, SystemClock
+from services.chassis.sealing import Purpose
 from services.credentials import audit_chain
 from services.credentials.audit_chain import START, Event, Head, Verdict
 from services.credentials.errors import Conflict, KeyringInvalid, Unavailable
-from services.credentials.sealing import Purpose
 from services.credentials.vault import META, Vault
 
 FILE_NAME: Final = "audit.log"

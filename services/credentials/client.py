@@ -24,9 +24,11 @@ import httpx2
 import msgspec
 
 from services.chassis.clock import Clock, SystemClock
+from services.chassis.peer import proof
+from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
 from services.chassis.process import Tasks
-from services.credentials import internal_auth
 from services.credentials.contract import (
+    AUDIENCE,
     LONGEST_WAIT,
     REPORT_PATH,
     SNAPSHOT_PATH,
@@ -46,7 +48,6 @@ from services.credentials.errors import (
     Replayed,
     Unavailable,
 )
-from services.credentials.token_file import TokenFile, TokenFileInvalid
 
 KEEP: Final = 900.0  # seconds a snapshot is served after the service was last heard of
 EMPTY: Final = Snapshot(generation=-1)
@@ -122,8 +123,8 @@ class HttpService:
             raise Unavailable(str(error)) from None
         if method == "GET":
             return {"authorization": f"Bearer {token}"}
-        nonce = secrets.token_urlsafe(16)
-        signed = internal_auth.sign(token, method, self._base + target, body, now=self._clock.now(), nonce=nonce)
+        now, nonce = self._clock.now(), secrets.token_urlsafe(16)
+        signed = proof.sign(token, method, self._base + target, body, now=now, nonce=nonce, audience=AUDIENCE)
         return signed | {"content-type": "application/json"}
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 SNAPSHOT_PATH: Final = "/v1/snapshot"  # GET ?after=<generation>&wait=<seconds> -> Snapshot
 REPORT_PATH: Final = "/v1/reports"  # POST Report -> Snapshot
+AUDIENCE: Final = "zr-credentials"  # in the proof of a call (chassis/peer)
 LONGEST_WAIT: Final = 25.0  # seconds a long poll is held; below the idle time of anything in between
 
 

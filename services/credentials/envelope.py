@@ -18,10 +18,10 @@ from typing import Final
 
 import msgspec
 
-from services.credentials import sealing
+from services.chassis import sealing
+from services.chassis.sealing import Unopened, Why
 from services.credentials.contract import Kind, State
 from services.credentials.records import Credential, Secrets, Standing
-from services.credentials.sealing import Unopened, Why
 
 FORMAT: Final = 1
 _PREFIX: Final = struct.Struct(">BI")

@@ -19,7 +19,7 @@ from typing import Final, Self, cast
 
 import msgspec
 
-from services.credentials import sealing
+from services.chassis import sealing
 from services.credentials.errors import KeyringInvalid
 
 HIGHEST_KID: Final = 2**32 - 1

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from services.credentials import sealing
+from services.chassis import sealing
 from services.credentials.errors import KeyringInvalid
 from services.credentials.keyring import Keyring
 

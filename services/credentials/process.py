@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from services.chassis.health import Health, Needs
 from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
+from services.chassis.peer.token_file import TokenFile, generate
 from services.chassis.process import Tasks, harden, run
 from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
@@ -46,7 +47,6 @@ from services.credentials.renewals import RenewalSettings
 from services.credentials.settings import CredentialsSettings
 from services.credentials.stores.factory import open_store
 from services.credentials.stores.port import Store, StoreRefused, StoreUnavailable
-from services.credentials.token_file import TokenFile, generate
 from services.credentials.token_provider import TokenProvider
 from services.credentials.vault import Vault
 

@@ -15,14 +15,15 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.chassis import sealing
 from services.chassis.clock import Clock, SystemClock
-from services.credentials import envelope, replicas, rotation_plan, sealing
+from services.chassis.sealing import Unopened
+from services.credentials import envelope, replicas, rotation_plan
 from services.credentials.errors import Conflict, Undecryptable
 from services.credentials.failpoints import NO_FAILPOINTS
 from services.credentials.keyring import Keyring
 from services.credentials.replicas import Sleep
 from services.credentials.rotation_plan import Facts, Step
-from services.credentials.sealing import Unopened
 from services.credentials.stores.port import Granted, Store, Versioned
 from services.credentials.vault import META, SEALED_KINDS, Vault
 

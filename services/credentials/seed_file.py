@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Final
 
-from services.credentials.sealing import open_foreign
+from services.chassis.sealing import open_foreign
 
 VARIABLE: Final = "ZCODE_PROXY_CREDENTIAL_SECRET"
 _TAG: Final = 16

@@ -24,11 +24,12 @@ from typing import Final
 
 import msgspec
 
-from services.credentials import envelope, sealing
+from services.chassis import sealing
+from services.chassis.sealing import Place, Purpose, Unopened, Why
+from services.credentials import envelope
 from services.credentials.errors import Conflict, KeyringInvalid, NotFound, Undecryptable
 from services.credentials.keyring import Keyring
 from services.credentials.records import Credential
-from services.credentials.sealing import Place, Purpose, Unopened, Why
 from services.credentials.stores.port import Store, Versioned
 
 NAMESPACE: Final = "zr"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from services.chassis.clock import Clock
+from services.chassis.peer.token_file import TokenFile, generate
 from services.credentials.app import create_app
 from services.credentials.broker import Broker, BrokerSettings, no_keys
 from services.credentials.client import CredentialsClient, connect
@@ -24,7 +25,6 @@ from services.credentials.leases import KnownKeys
 from services.credentials.records import Credential, Secrets
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Store
-from services.credentials.token_file import TokenFile, generate
 from services.credentials.token_provider import TokenProvider
 from services.credentials.vault import Vault
 from tests.support.serving import running_server

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import msgspec
 
+from services.chassis.peer.token_file import TokenFile
 from services.chassis.server import Server
 from services.chassis.site import Listener
 from services.credentials.app import create_app
@@ -31,7 +32,6 @@ from services.credentials.keyring import Keyring
 from services.credentials.refresh import Policy
 from services.credentials.renewals import RenewalSettings
 from services.credentials.stores.factory import open_store
-from services.credentials.token_file import TokenFile
 from services.credentials.vault import Vault
 from tests.support.credentials import MASTER
 from tests.support.token_provider import HttpTokenProvider

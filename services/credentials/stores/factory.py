@@ -5,10 +5,10 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from services.chassis.clock import Clock
+from services.chassis.redis.address import Login, RedisAddress, parse
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Store, StoreRefused
 from services.credentials.stores.redis import RedisStore
-from services.credentials.stores.redis_address import Login, RedisAddress, parse
 from services.credentials.stores.sqlite import SqliteStore
 
 FILE_NAME: Final = "store.db"

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
+from services.chassis.redis.address import DEFAULT_PREFIX
+
 _KIND: Final = re.compile(r"[a-z]{1,16}")
 _ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_-]{1,32}:")
-
-DEFAULT_PREFIX: Final = "zr:"
 
 # Kinds with a short name of their own in C2; `cred` has a hash tag, see below.
 _SHORT: Final = {"key": "ck", "login": "o", "nonce": "n"}

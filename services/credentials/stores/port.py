@@ -18,13 +18,9 @@ from typing import Protocol
 
 import msgspec
 
+from services.chassis.storage import StoreRefused, StoreUnavailable
 
-class StoreUnavailable(Exception):
-    """The store did not answer in time, or refused; what was asked may or may not have happened."""
-
-
-class StoreRefused(StoreUnavailable):
-    """The store must not be used as it is. The message says what to change; trying again does not help."""
+__all__ = ["Busy", "Granted", "Stale", "Store", "StoreRefused", "StoreUnavailable", "Versioned"]
 
 
 class Versioned(msgspec.Struct, frozen=True):

@@ -23,14 +23,14 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+from services.chassis.redis.address import RedisAddress
+from services.chassis.redis.client import make_link
+from services.chassis.redis.link import REPEATABLE, Refusal, Words
+from services.chassis.redis.script import Script
 from services.credentials.stores import redis_scripts as scripts
 from services.credentials.stores.names import KeyNames, check
 from services.credentials.stores.port import Busy, Granted, Stale, StoreRefused, StoreUnavailable, Versioned
-from services.credentials.stores.redis_address import RedisAddress
 from services.credentials.stores.redis_changes import Changes
-from services.credentials.stores.redis_client import make_link
-from services.credentials.stores.redis_link import REPEATABLE, Refusal, Words
-from services.credentials.stores.redis_scripts import Script
 
 TICKET: Final = 2000  # milliseconds, at least; in any case longer than four calls
 WAIT: Final = 200  # milliseconds for replicas, at least; in any case less than half a call's deadline

@@ -7,7 +7,7 @@ from typing import Final
 from redis.exceptions import RedisClusterException, RedisError
 
 from services.chassis.process import Tasks
-from services.credentials.stores.redis_link import Link
+from services.chassis.redis.link import Link
 
 _ROUND: Final = 1.0  # seconds between two looks at whether the connection still lives, and we still want to hear
 _AGAIN_AFTER: Final = 1.0

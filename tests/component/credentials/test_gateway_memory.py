@@ -18,8 +18,8 @@ import httpx2
 import msgspec
 import pytest
 
+from services.chassis.peer.token_file import generate
 from services.credentials.keyring import Keyring
-from services.credentials.token_file import generate
 from services.credentials.vault import Vault
 from tests.component.credentials.conftest import Arena, show
 

@@ -18,10 +18,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from services.chassis.peer.token_file import generate
 from services.credentials.client import CredentialsClient, connect
 from services.credentials.contract import Kind, Report, ReportKind
 from services.credentials.errors import Unavailable
-from services.credentials.token_file import generate
 from services.gateway.snapshot_leases import SnapshotLeases
 from tests.component.credentials.conftest import Arena, show
 from tests.support.credentials import credential, until

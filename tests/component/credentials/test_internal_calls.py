@@ -15,10 +15,10 @@ import httpx2
 import msgspec
 import pytest
 
-from services.credentials import internal_auth
+from services.chassis.peer import proof
+from services.chassis.peer.token_file import TokenFile, generate
 from services.credentials.app import create_app
-from services.credentials.contract import REPORT_PATH, SNAPSHOT_PATH, Kind, Report, ReportKind
-from services.credentials.token_file import TokenFile, generate
+from services.credentials.contract import AUDIENCE, REPORT_PATH, SNAPSHOT_PATH, Kind, Report, ReportKind
 from tests.component.credentials.conftest import show
 from tests.support.credentials import RunningBroker, credential, running_broker
 from tests.support.serving import running_server
@@ -43,8 +43,8 @@ class Peer:
             Report(credential_id=record.id, version=record.version, kind=kind, model=next(self.models))
         )
 
-    def signed(self, body: bytes, *, token: str = "", now: float = 0.0, audience: str = internal_auth.AUDIENCE) -> Call:
-        headers = internal_auth.sign(
+    def signed(self, body: bytes, *, token: str = "", now: float = 0.0, audience: str = AUDIENCE) -> Call:
+        headers = proof.sign(
             token or self.token,
             "POST",
             REPORT_PATH,

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.chassis.sealing import RANDOM_SIZE, Why
 from services.credentials.errors import Undecryptable
-from services.credentials.sealing import RANDOM_SIZE, Why
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Versioned
 from services.credentials.stores.sqlite import SqliteStore

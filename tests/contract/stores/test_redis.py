@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from services.chassis.redis.address import parse
 from services.credentials.stores import redis_scripts as scripts
 from services.credentials.stores.factory import open_store
 from services.credentials.stores.port import StoreRefused, StoreUnavailable, Versioned
 from services.credentials.stores.redis import TICKET, RedisStore
-from services.credentials.stores.redis_address import parse
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.redis_server import Cluster, Sentinels, Server
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 
+from services.chassis.redis.address import Login
 from services.chassis.secret import Secret
 from services.credentials.stores.factory import open_store
 from services.credentials.stores.port import Busy, Granted, Store, StoreRefused, StoreUnavailable, Versioned
-from services.credentials.stores.redis_address import Login
 from tests.support.redis_server import Cluster, Server
 
 USERS = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl"

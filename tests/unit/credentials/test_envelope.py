@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
+from services.chassis.sealing import Place, Purpose, Unopened, Why
 from services.credentials import envelope, sealing
 from services.credentials.contract import Kind, State
 from services.credentials.records import Credential, Secrets
-from services.credentials.sealing import Place, Purpose, Unopened, Why
 
 RECORD = Credential(
     id="crd_abcdefghijkl",

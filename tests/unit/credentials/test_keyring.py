@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.credentials import sealing
+from services.chassis import sealing
 from services.credentials.errors import KeyringInvalid
 from services.credentials.keyring import HIGHEST_KID, Keyring, KeyState, MasterKey
 

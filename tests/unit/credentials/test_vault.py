@@ -2,11 +2,11 @@
 
 import pytest
 
-from services.credentials import sealing
+from services.chassis import sealing
+from services.chassis.sealing import Purpose, Why
 from services.credentials.contract import State
 from services.credentials.errors import Conflict, KeyringInvalid, NotFound, Undecryptable
 from services.credentials.records import Secrets
-from services.credentials.sealing import Purpose, Why
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.vault import CHECK, META, Opened, Trouble, Vault
 from tests.support.vaults import (

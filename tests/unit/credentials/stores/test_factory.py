@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.redis.address import Login
 from services.chassis.secret import Secret
 from services.credentials.stores.factory import FILE_NAME, open_store
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import StoreRefused, StoreUnavailable
-from services.credentials.stores.redis_address import Login
 from services.credentials.stores.sqlite import SqliteStore
 from tests.support.clock import ManualClock
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.credentials.internal_auth import MAC_HEADER, NONCE_HEADER, TIME_HEADER, Proof, sign, token_of, verify
+from services.chassis.peer.proof import MAC_HEADER, NONCE_HEADER, TIME_HEADER, Proof, sign, token_of, verify
 
 NOW = 1_800_000_000.0
 NONCE = "A" * 22
@@ -11,16 +11,25 @@ TOKEN = "t" * 43
 
 def judged(body: bytes = b"{}", *, now: float = NOW, audience: str = "zr-credentials", **changes: str) -> Proof:
     headers = sign(TOKEN, "POST", "/v1/reports", b"{}", now=NOW, nonce=NONCE, audience=audience)
-    return verify(TOKEN, "POST", "/v1/reports", body, headers | changes, now=now)[0]
+    return verify(TOKEN, "POST", "/v1/reports", body, headers | changes, now=now, audience="zr-credentials")[0]
 
 
 def test_a_signed_call_is_good_and_names_its_nonce() -> None:
-    headers = sign(TOKEN, "POST", "/v1/reports", b"{}", now=NOW, nonce=NONCE)
+    headers = sign(TOKEN, "POST", "/v1/reports", b"{}", now=NOW, nonce=NONCE, audience="zr-credentials")
 
-    assert verify(TOKEN, "POST", "/v1/reports", b"{}", headers, now=NOW) == (Proof.GOOD, NONCE)
-    assert verify(TOKEN, "PUT", "/v1/reports", b"{}", headers, now=NOW) == (Proof.FORGED, "")
-    assert verify(TOKEN, "POST", "/v1/reports?a=b", b"{}", headers, now=NOW) == (Proof.FORGED, "")
-    assert verify("u" * 43, "POST", "/v1/reports", b"{}", headers, now=NOW) == (Proof.FORGED, "")
+    assert verify(TOKEN, "POST", "/v1/reports", b"{}", headers, now=NOW, audience="zr-credentials") == (
+        Proof.GOOD,
+        NONCE,
+    )
+    assert verify(TOKEN, "PUT", "/v1/reports", b"{}", headers, now=NOW, audience="zr-credentials") == (Proof.FORGED, "")
+    assert verify(TOKEN, "POST", "/v1/reports?a=b", b"{}", headers, now=NOW, audience="zr-credentials") == (
+        Proof.FORGED,
+        "",
+    )
+    assert verify("u" * 43, "POST", "/v1/reports", b"{}", headers, now=NOW, audience="zr-credentials") == (
+        Proof.FORGED,
+        "",
+    )
 
 
 @pytest.mark.parametrize(

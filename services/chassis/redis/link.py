@@ -31,8 +31,8 @@ from redis.exceptions import (
 )
 
 from services.chassis.process import Tasks
-from services.credentials.stores.port import StoreUnavailable
-from services.credentials.stores.redis_scripts import Script
+from services.chassis.redis.script import Script
+from services.chassis.storage import StoreUnavailable
 
 T = TypeVar("T")
 

@@ -1,5 +1,5 @@
 """
-How one of our processes proves to the credentials service who it is (promises.md C5). Pure: used by both sides.
+How one of our processes proves to another who it is (promises.md C5). Pure: used by both sides.
 
 Every call carries `Authorization: Bearer <token>`. A call that changes something also carries a time, a nonce and an
 HMAC over all that matters, so that it cannot be altered, sent twice, sent late or sent to another service:
@@ -18,7 +18,6 @@ from enum import Enum
 from hashlib import sha256
 from typing import Final
 
-AUDIENCE: Final = "zr-credentials"
 TOLERANCE: Final = 30.0  # seconds between the two clocks
 NONCE_LIFE: Final = 90.0  # seconds a nonce is remembered: more than twice the tolerance, so that none is seen twice
 TOKEN_LENGTH: Final = 32  # characters; a shorter token can be guessed
@@ -55,9 +54,7 @@ def token_of(authorization: str | None, tokens: Iterable[str]) -> str | None:
     return found
 
 
-def sign(
-    token: str, method: str, target: str, body: bytes, *, now: float, nonce: str, audience: str = AUDIENCE
-) -> dict[str, str]:
+def sign(token: str, method: str, target: str, body: bytes, *, now: float, nonce: str, audience: str) -> dict[str, str]:
     """Return the headers of a call; `target` is the path with its query, `nonce` 22 fresh characters."""
     at = str(int(now))
     return {
@@ -69,13 +66,13 @@ def sign(
 
 
 def verify(
-    token: str, method: str, target: str, body: bytes, headers: Mapping[str, str], *, now: float
+    token: str, method: str, target: str, body: bytes, headers: Mapping[str, str], *, now: float, audience: str
 ) -> tuple[Proof, str]:
     """Judge a signed call whose token is known, and return its nonce, which the caller must then see only once."""
     at, nonce, mac = (headers.get(name, "") for name in (TIME_HEADER, NONCE_HEADER, MAC_HEADER))
     if _TIME.fullmatch(at) is None or _NONCE.fullmatch(nonce) is None or not mac.isascii():
         return Proof.MALFORMED, ""
-    if not hmac.compare_digest(mac, _mac(token, AUDIENCE, (method, target, at, nonce, sha256(body).hexdigest()))):
+    if not hmac.compare_digest(mac, _mac(token, audience, (method, target, at, nonce, sha256(body).hexdigest()))):
         return Proof.FORGED, ""
     if abs(now - int(at)) > TOLERANCE:
         return Proof.TOO_OLD, ""

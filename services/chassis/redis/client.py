@@ -16,9 +16,9 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelManage
 from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from services.chassis.redis.address import Login, RedisAddress, Shape, Tls
+from services.chassis.redis.link import CONNECTIONS, ONCE, ClusterLink, Link, SentinelLink, SingleLink
 from services.chassis.secret import Secret
-from services.credentials.stores.redis_address import Login, RedisAddress, Shape, Tls
-from services.credentials.stores.redis_link import CONNECTIONS, ONCE, ClusterLink, Link, SentinelLink, SingleLink
 
 _CONNECT: Final = 0.5  # seconds
 _ANSWER: Final = 0.25

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.credentials import sealing
-from services.credentials.sealing import OVERHEAD, RANDOM_SIZE, Place, Purpose, Unopened, Why
+from services.chassis import sealing
+from services.chassis.sealing import OVERHEAD, RANDOM_SIZE, Place, Purpose, Unopened, Why
 from tests.support.golden import ROOT
 
 VECTORS = msgspec.json.decode((Path(ROOT) / "sealing" / "vectors.json").read_bytes())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.credentials.token_file import TokenFile, TokenFileInvalid, generate
+from services.chassis.peer.token_file import TokenFile, TokenFileInvalid, generate
 
 ONE, TWO = "1" * 32, "2" * 40
 

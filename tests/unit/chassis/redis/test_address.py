@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.chassis.redis.address import DEADLINE, Login, RedisAddress, Shape, Tls, parse
 from services.chassis.secret import Secret
-from services.credentials.stores.redis_address import DEADLINE, Login, RedisAddress, Shape, Tls, parse
 
 NOBODY = Login()
 

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from services.credentials.internal_auth import TOKEN_LENGTH
+from services.chassis.peer.proof import TOKEN_LENGTH
 
 _LARGEST: Final = 16 * 1024
 _MOST: Final = 8  # tokens

@@ -19,7 +19,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import msgspec
 
 from services.chassis.secret import Secret
-from services.credentials.stores.names import DEFAULT_PREFIX
+
+DEFAULT_PREFIX: Final = "zr:"  # of every key
 
 _REDIS_PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379

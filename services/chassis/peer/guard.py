@@ -1,37 +1,62 @@
 """
-Who may speak to this service: an ASGI shell around everything that it serves. Default deny.
+Who may speak to a service of ours: an ASGI shell around everything that it serves to its peers. Default deny.
 
 Every call must present an accepted token, on a unix socket too. A call that may change something must be signed and
-new (`internal_auth.py`); a nonce that the store cannot remember is a refused call, because replay protection that
-gives way under load protects nothing.
+new (`proof.py`); a nonce that nobody can remember is a refused call, because replay protection that gives way under
+load protects nothing.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from services.chassis.clock import Clock, SystemClock
+from services.chassis.peer import proof
+from services.chassis.peer.proof import Proof
+from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
 from services.chassis.problem import problem
-from services.credentials import internal_auth
-from services.credentials.contract import ErrorCode
-from services.credentials.errors import CredentialsError, NotAuthenticated, Replayed, Unavailable
-from services.credentials.internal_auth import Proof
-from services.credentials.stores.port import Store, StoreUnavailable
-from services.credentials.token_file import TokenFile, TokenFileInvalid
+from services.chassis.storage import StoreUnavailable
+
+Remember = Callable[[str, float], Awaitable[bool]]
+"""(nonce, seconds to remember it) -> whether it is new; for all replicas of the service. Raises StoreUnavailable."""
+
+NOT_AUTHENTICATED: Final = "not_authenticated"
+REPLAYED: Final = "replayed"
 
 _READING: Final = ("GET", "HEAD")
 _BODY_LIMIT: Final = 64 * 1024
-_NONCE: Final = "nonce"
 
 _log = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """A call that is not served; the message is safe to show."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class PeerGuard:
     """Lets calls of our own processes through to an ASGI application."""
 
-    def __init__(self, app: Any, *, tokens: TokenFile, store: Store, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        audience: str,
+        tokens: TokenFile,
+        remember: Remember,
+        unavailable: str,
+        clock: Clock | None = None,
+    ) -> None:
+        """`audience` is the service's name in a proof, `unavailable` its code for "the store does not answer"."""
         self._app = app
+        self._audience = audience
         self._tokens = tokens
-        self._store = store
+        self._remember = remember
+        self._unavailable = unavailable
         self._clock: Clock = clock or SystemClock()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -45,8 +70,8 @@ class PeerGuard:
                 body = await _body(receive)
                 await self._check(token, scope, headers, body)
                 receive = _replay(body, receive)
-        except CredentialsError as error:
-            await refuse(send, error)
+        except Refused as refusal:
+            await _refuse(send, refusal)
             return
         await self._app(scope, receive, send)
 
@@ -55,25 +80,32 @@ class PeerGuard:
             accepted = self._tokens.tokens
         except TokenFileInvalid as error:
             _log.error("%s", error)
-            raise Unavailable("this service has no token to compare with") from None
-        token = internal_auth.token_of(headers.get("authorization"), accepted)
+            raise Refused(503, self._unavailable, "this service has no token to compare with") from None
+        token = proof.token_of(headers.get("authorization"), accepted)
         if token is None:
-            raise NotAuthenticated("no token, or a wrong one")
+            raise _stranger("no token, or a wrong one")
         return token
 
     async def _check(self, token: str, scope: Any, headers: dict[str, str], body: bytes) -> None:
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             target += f"?{scope['query_string'].decode('latin-1')}"
-        proof, nonce = internal_auth.verify(token, scope["method"], target, body, headers, now=self._clock.now())
-        if proof is not Proof.GOOD:
-            raise NotAuthenticated(f"the call is not signed as it should be: {proof.value}")
+        found, nonce = proof.verify(
+            token, scope["method"], target, body, headers, now=self._clock.now(), audience=self._audience
+        )
+        if found is not Proof.GOOD:
+            raise _stranger(f"the call is not signed as it should be: {found.value}")
         try:
-            new = await self._store.put_once(_NONCE, nonce, b"", ttl=internal_auth.NONCE_LIFE)
+            new = await self._remember(nonce, proof.NONCE_LIFE)
         except StoreUnavailable as error:
-            raise Unavailable("the store does not answer, so nothing can be changed now") from error
+            message = "the store does not answer, so nothing can be changed now"
+            raise Refused(503, self._unavailable, message) from error
         if not new:
-            raise Replayed("this call was made before")
+            raise Refused(401, REPLAYED, "this call was made before")
+
+
+def _stranger(message: str) -> Refused:
+    return Refused(401, NOT_AUTHENTICATED, message)
 
 
 def _headers(scope: Any) -> dict[str, str]:
@@ -90,11 +122,11 @@ async def _body(receive: Any) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise NotAuthenticated("the call was broken off")
+            raise _stranger("the call was broken off")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > _BODY_LIMIT:
-            raise NotAuthenticated("the body is too large to be one of ours")
+            raise _stranger("the body is too large to be one of ours")
         more = message.get("more_body", False)
     return b"".join(parts)
 
@@ -113,15 +145,8 @@ def _replay(body: bytes, receive: Any) -> Any:
     return again
 
 
-async def refuse(send: Any, error: CredentialsError) -> None:
-    """Answer with a problem document."""
-    body = document(error)
+async def _refuse(send: Any, refusal: Refused) -> None:
+    body = problem(refusal.status, str(refusal), code=refusal.code)
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def document(error: CredentialsError) -> bytes:
-    """Write an error as a problem document; the message is safe to show."""
-    code = error.code if error.status < 500 or error.code is ErrorCode.STORE_UNAVAILABLE else ErrorCode.INVALID
-    return problem(error.status, str(error), code=code.value)
