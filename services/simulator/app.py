@@ -1,8 +1,7 @@
 """
 The simulator as a whole: which area answers which path.
 
-One file per area: `chat` (coding plan), `identity` (logins and the account) and `control` today; the start plan joins
-here as a file of its own.
+One file per area: `chat` (coding plan), `start_plan`, `identity` (logins and the account) and `control`.
 """
 
 from services.simulator.accounts import Accounts
@@ -13,12 +12,13 @@ from services.simulator.identity import Identity
 from services.simulator.records import Records, Request
 from services.simulator.scripts import load
 from services.simulator.settings import SimulatorSettings
+from services.simulator.start_plan import StartPlan
 
 _HOME = {"service": "zcode-simulator", "message": "A stand-in for the upstream: every answer is simulated."}
 
 
 class Simulator:
-    """Answers requests. `records`, `scripts`, `accounts` and `chat.keys` are the in-process side of control."""
+    """Answers requests. What is public here is the in-process side of control."""
 
     def __init__(self, settings: SimulatorSettings = SimulatorSettings()) -> None:  # noqa: B008 (a frozen value)
         self.settings = settings
@@ -26,8 +26,10 @@ class Simulator:
         self.scripts = load(settings.scripts_file)
         self.accounts = Accounts()
         self.chat = Chat(settings, self.scripts, self.records, self.accounts)
+        self.start_plan = StartPlan(self.chat)
         self._identity = Identity(self.accounts)
-        self._routes = self.chat.routes() | Control(self.scripts, self.records, self.accounts).routes()
+        control = Control(self.scripts, self.records, self.accounts.reset, self.start_plan.reset)
+        self._routes = self.chat.routes() | self.start_plan.routes() | control.routes()
         self._connections: set[Connection] = set()
 
     def connection(self) -> Connection:

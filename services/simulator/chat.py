@@ -49,7 +49,11 @@ class Chat:
 
     def routes(self) -> dict[str, Handler]:
         """Return the handler of each path."""
-        return {path: functools.partial(self._answer, wire) for path, wire in PATHS.items()}
+        return {path: self.handler(wire) for path, wire in PATHS.items()}
+
+    def handler(self, wire: Wire) -> Handler:
+        """Return what answers a chat in one dialect, wherever it is served."""
+        return functools.partial(self._answer, wire)
 
     async def _answer(self, wire: Wire, request: Request, link: Connection) -> bool:
         self._records.open_streams += 1

@@ -10,7 +10,6 @@ from http import HTTPStatus
 import msgspec
 
 from services.simulator import records, script
-from services.simulator.accounts import Accounts
 from services.simulator.connection import Connection, Handler
 from services.simulator.records import Records, Request
 from services.simulator.script import Script, ScriptError
@@ -29,10 +28,10 @@ class _Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Control:
     """Answers the control endpoints."""
 
-    def __init__(self, scripts: Scripts, log: Records, accounts: Accounts) -> None:
+    def __init__(self, scripts: Scripts, log: Records, *resets: Callable[[], None]) -> None:
         self._scripts = scripts
         self._records = log
-        self._accounts = accounts
+        self._resets = resets  # of the other areas
 
     def routes(self) -> dict[str, Handler]:
         """Return the handler of each path."""
@@ -57,7 +56,8 @@ class Control:
     def _reset(self, _: Request) -> object:
         self._records.reset()
         self._scripts.reset()
-        self._accounts.reset()
+        for reset in self._resets:
+            reset()
         return {"status": "ok"}
 
     def _push(self, request: Request) -> object:
