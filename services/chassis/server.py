@@ -150,12 +150,13 @@ async def serve(
     on_started: Callable[[Server], None] | None = None,
     on_drain: Callable[[], None] | None = None,
     on_deadline: Callable[[], None] | None = None,
+    on_lag: Callable[[float], None] | None = None,
     watchdog: bool = True,
 ) -> int:
     """Serve until a signal says to stop; returns the exit code. Raises CannotListen or StartupFailed."""
     server = Server(listeners, drain_seconds=drain_seconds, health=health, on_drain=on_drain, on_deadline=on_deadline)
     signals = _Signals(server)
-    watch = Watchdog(on_tick=server.health.tick) if watchdog else None
+    watch = Watchdog(on_tick=server.health.tick, on_lag=on_lag) if watchdog else None
     with signals.handled():
         if watch is not None:
             watch.start()

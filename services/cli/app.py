@@ -10,10 +10,12 @@ from services.cli import (
     auth,
     backup,
     config,
+    credentials,
     doctor,
     env,
     gateway,
     keys,
+    metrics,
     models,
     rotate,
     serve,
@@ -37,6 +39,7 @@ app.command()(serve.serve)
 app.command()(env.env)
 app.command()(doctor.doctor)
 app.command()(models.models)
+app.command()(metrics.metrics)
 app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
 app.add_typer(rotate.app, name="rotate")
@@ -45,6 +48,8 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.add_typer(config.app, name="config")
 app.command()(gateway.gateway)
+app.command()(credentials.credentials)
+app.command()(credentials.init)
 app.command()(simulator.simulator)
 app.command()(version.version)
 

@@ -1,14 +1,15 @@
 """The admin port: probes and metrics without a key, and what else is put there, on an address gateways do not reach."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from litestar import Litestar, Response, get
+from litestar import Litestar, Request, Response, get
 from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.health import Health
+from services.chassis.telemetry import exposition
 
 
 def create_admin(
@@ -37,9 +38,9 @@ def create_admin(
         return Response(body, status_code=200 if verdict.ready else 503)
 
     @get("/metrics", sync_to_thread=False)
-    def metrics() -> Response[bytes]:
-        """Everything that is counted, as OpenMetrics text."""
-        text = generate_latest(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
+    def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Everything that is counted, in the format that is asked for."""
+        text, content_type = exposition(registry, request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
 
     return Litestar([livez, readyz, metrics, *more], openapi_config=None, logging_config=None)

@@ -1,15 +1,25 @@
 """The admin port: probes and metrics, without a key, on an address that clients do not reach."""
 
-from litestar import Litestar, Response, get
+from collections.abc import Callable
+from typing import Any
+
+from litestar import Litestar, Request, Response, get
 from prometheus_client import CollectorRegistry
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.health import Health
+from services.chassis.telemetry import exposition
 
 
-def create_admin(health: Health, registry: CollectorRegistry, clock: Clock | None = None) -> Litestar:
-    """Make the admin application over the state of one process."""
+def create_admin(
+    health: Health,
+    registry: CollectorRegistry,
+    clock: Clock | None = None,
+    *,
+    look: Callable[[], None] = lambda: None,
+    freshen: Callable[[], None] = lambda: None,
+) -> Litestar:
+    """Make the admin application of one process; `look` comes before every probe, `freshen` before every scrape."""
     watch = clock or SystemClock()
 
     @get("/livez", sync_to_thread=False)
@@ -21,14 +31,16 @@ def create_admin(health: Health, registry: CollectorRegistry, clock: Clock | Non
     @get("/readyz", sync_to_thread=False)
     def readyz() -> Response[dict[str, object]]:
         """Should this process be sent traffic."""
+        look()
         verdict = health.readiness()
         body: dict[str, object] = {"status": verdict.status, "degraded": list(verdict.degraded)}
         return Response(body, status_code=200 if verdict.ready else 503)
 
     @get("/metrics", sync_to_thread=False)
-    def metrics() -> Response[bytes]:
-        """Everything that is counted, as OpenMetrics text."""
-        text = generate_latest(registry)  # type: ignore[no-untyped-call]  # the library has no types here
-        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
+    def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Everything that is counted, in the format that is asked for."""
+        freshen()
+        text, content_type = exposition(registry, request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
 
     return Litestar([livez, readyz, metrics], openapi_config=None, logging_config=None)

@@ -6,6 +6,7 @@ to come back (promises.md P-42).
 """
 
 import asyncio
+from collections.abc import Callable
 
 from services.gateway.errors import Overloaded
 from services.gateway.translation.own_faults import overloaded
@@ -14,8 +15,11 @@ from services.gateway.translation.own_faults import overloaded
 class Slots:
     """A counting semaphore with a bounded queue. `running` and `waiting` are for gauges."""
 
-    def __init__(self, limit: int, queue: int, wait: float) -> None:
+    def __init__(
+        self, limit: int, queue: int, wait: float, *, waited: Callable[[float], None] = lambda _: None
+    ) -> None:
         self._limit = limit
+        self._waited = waited  # hears of every wait's seconds
         self._queue = queue
         self._wait = wait
         self._waiters: dict[asyncio.Future[None], None] = {}  # in the order of their coming
@@ -41,6 +45,7 @@ class Slots:
             raise Overloaded(overloaded(retry_after=self._wait))
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[place] = None
+        begun_at = place.get_loop().time()
         try:
             async with asyncio.timeout(self._wait):
                 await place
@@ -49,6 +54,8 @@ class Slots:
             if isinstance(error, TimeoutError):
                 raise Overloaded(overloaded(retry_after=self._wait)) from None
             raise
+        finally:
+            self._waited(place.get_loop().time() - begun_at)
 
     def _abandon(self, place: asyncio.Future[None]) -> None:
         if place.done() and not place.cancelled():

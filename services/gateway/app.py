@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.health import Health
 from services.chassis.process import Tasks
+from services.chassis.telemetry import Vitals, vitals
 from services.gateway import settings_rules as rules
 from services.gateway.admission import Slots
 from services.gateway.catalogue import Catalogue
@@ -30,7 +31,8 @@ from services.gateway.exchange import Exchange, ExchangeSettings
 from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
 from services.gateway.identity import Platform, static_headers
 from services.gateway.leases import ConfiguredLeases, Leases
-from services.gateway.metrics import GatewayMetrics
+from services.gateway.ledger import Ledger
+from services.gateway.metrics import GatewayMetrics, Load, export_load
 from services.gateway.observation import Observation, Observer
 from services.gateway.request_log import RequestLog
 from services.gateway.rescue import dialect_of_path, fault_of_exception
@@ -62,6 +64,8 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     registry: CollectorRegistry
     keeper: Keeper
     request_log: RequestLog
+    ledger: Ledger
+    vitals: Vitals
     transport: UpstreamTransport
     tasks: Tasks
     slots: Slots
@@ -84,6 +88,7 @@ def create_gateway(
     transport: UpstreamTransport | None = None,
     leases: Leases | None = None,
     keys: ClientKeys | None = None,
+    health: Health | None = None,
     clock: Clock | None = None,
 ) -> Gateway:
     """Assemble the gateway; needs a running event loop. Parts that are not given are made from the settings."""
@@ -92,32 +97,34 @@ def create_gateway(
     catalogue = Catalogue(settings.models)
     tasks = Tasks()
     keeper = Keeper(min(1.0, limits.hold_headers, limits.ping))
-    slots = Slots(limits.streams, limits.queue, limits.queue_seconds)
     registry = CollectorRegistry()
-    metrics = GatewayMetrics(
-        registry, is_known_model=lambda name: catalogue.find(name) is not None, version=version(_DISTRIBUTION)
-    )
+    vital = vitals(registry, "gateway", version(_DISTRIBUTION))
+    metrics = GatewayMetrics(registry, is_known_model=lambda name: catalogue.find(name) is not None)
+    slots = Slots(limits.streams, limits.queue, limits.queue_seconds, waited=metrics.waited)
     request_log = RequestLog()
+    ledger = Ledger(metrics.take)
     transport = transport or _transport(settings)
     leases = leases or ConfiguredLeases(rules.upstream_key(settings))
     exchange = Exchange(_exchange_settings(settings, catalogue), transport, leases, slots, keeper)
-    hot = _hot_routes(settings, exchange, _Observers(request_log, metrics), tasks, clock)
-    health = Health()
+    hot = _hot_routes(settings, exchange, _Observers(request_log, ledger), tasks, clock)
+    health = health or Health()
     entry = Entry(
         hot,
-        _framework(catalogue, health, _closer(transport, tasks, request_log)),
+        _framework(catalogue, health, _closer(transport, tasks, request_log, ledger)),
         keys or _client_keys(settings),
         Cors(settings.server.cors_origins),
         tasks,
         allowed_hosts=settings.server.allowed_hosts,
     )
-    _export_gauges(metrics, registry, slots, keeper, transport)
+    _export_load(registry, limits.streams, slots, keeper, transport)
     return Gateway(
         entry=entry,
         health=health,
         registry=registry,
         keeper=keeper,
         request_log=request_log,
+        ledger=ledger,
+        vitals=vital,
         transport=transport,
         tasks=tasks,
         slots=slots,
@@ -217,30 +224,28 @@ def this_platform() -> Platform:
     return Platform(f"{name}-{machine}", category, platform.release())
 
 
-def _export_gauges(
-    metrics: GatewayMetrics, registry: CollectorRegistry, slots: Slots, keeper: Keeper, transport: UpstreamTransport
+def _export_load(
+    registry: CollectorRegistry, limit: int, slots: Slots, keeper: Keeper, transport: UpstreamTransport
 ) -> None:
-    metrics.gauge(registry, "zcode_requests_in_flight", "Requests being served.", lambda: slots.running)
-    metrics.gauge(registry, "zcode_requests_waiting", "Requests waiting for a slot.", lambda: slots.waiting)
-    metrics.gauge(registry, "zcode_streams_open", "Event streams being relayed.", lambda: len(keeper))
-    for state in ("idle", "active", "waiting"):
-        metrics.gauge(
-            registry,
-            f"zcode_upstream_connections_{state}",
-            f"Connections to the upstream that are {state}; waiting counts requests without one.",
-            functools.partial(_statistic, transport, state),
-        )
+    def connections(state: str) -> int:
+        return int(getattr(transport.statistics(), state))
+
+    load = Load(
+        in_flight=lambda: slots.running,
+        waiting=lambda: slots.waiting,
+        slots=limit,
+        streams=lambda: len(keeper),
+        connections=connections,
+    )
+    export_load(registry, load)
 
 
-def _statistic(transport: UpstreamTransport, name: str) -> float:
-    return float(getattr(transport.statistics(), name))
-
-
-def _closer(transport: UpstreamTransport, tasks: Tasks, request_log: RequestLog) -> Callable[[], Any]:
+def _closer(transport: UpstreamTransport, tasks: Tasks, request_log: RequestLog, ledger: Ledger) -> Callable[[], Any]:
     async def close() -> None:
         await tasks.aclose()
         await transport.aclose()
         request_log.flush()
+        ledger.flush()
 
     return close
 

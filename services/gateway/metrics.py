@@ -1,86 +1,177 @@
 """
 The gateway's metrics: OpenTelemetry GenAI names where they exist, `zcode_` for the rest (design.md section 7).
 
-Labels are bounded: an unknown model is `other`, a code comes from our own tables. Children are looked up once
-per label set and kept, because a look-up costs more than the increment.
+Labels are bounded: an unknown model is `other`, a code comes from our own tables. The series that an exchange counts
+into are looked up once per kind of exchange and kept, because a look-up costs more than the increment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry
 
+from services.chassis.telemetry import Count, Counter, Family, Gauge, Histogram, Readings, Spread
 from services.gateway.observation import Observation
 from services.gateway.translation.error_table import ROW_BY_CODE, SYSTEM_BLOCKS_MISSING
 from services.gateway.translation.streams.events import Usage
 
-_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300, 600)
+_FIRST: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 180)
+_WHOLE: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300, 600, 1200, 1800)
+_TOKEN: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.25, 2.5, 5, 10)
+_OURS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_WAIT: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TOKENS: Final = (16, 64, 256, 1024, 4096, 16384, 65536, 131072, 262144, 1048576)
+_MODEL: Final = "gen_ai_request_model"
+
+
+def _histogram(name: str, help_: str, bounds: tuple[float, ...], *labels: str, unit: str = "seconds") -> Family:
+    return Family(name=name, kind="histogram", help=help_, unit=unit, bounds=bounds, labels=labels)
+
+
+REQUESTS: Final = Family(
+    name="zcode_requests",
+    kind="counter",
+    help="Requests of clients that are over, by how they ended; 499 is a client that left.",
+    labels=("route", "provider", "plan", "model", "status_class", "upstream_code"),
+)
+FAILURES: Final = Family(
+    name="zcode_request_failures",
+    kind="counter",
+    help="Requests that failed, by our own code for why.",
+    labels=("code",),
+)
+ABANDONED: Final = Family(
+    name="zcode_requests_abandoned", kind="counter", help="Requests whose client left before the end."
+)
+DURATION: Final = _histogram(
+    "gen_ai_client_operation_duration_seconds",
+    "From a request's arrival to the last byte of its answer.",
+    _WHOLE,
+    _MODEL,
+    "stream",
+)
+FIRST: Final = _histogram(
+    "gen_ai_server_time_to_first_token_seconds",
+    "From a request's arrival to the first byte of its answer.",
+    _FIRST,
+    _MODEL,
+)
+PER_TOKEN: Final = _histogram(
+    "gen_ai_server_time_per_output_token_seconds",
+    "Mean time between two tokens of a streamed answer.",
+    _TOKEN,
+    _MODEL,
+)
+USED: Final = _histogram(
+    "gen_ai_client_token_usage", "Tokens of one request.", _TOKENS, _MODEL, "gen_ai_token_type", unit="tokens"
+)
+OVERHEAD: Final = _histogram(
+    "zcode_overhead_seconds", "Time spent in this process before the answer's first byte.", _OURS
+)
+UPSTREAM_HEAD: Final = _histogram(
+    "zcode_upstream_response_seconds", "From sending to the upstream to the head of its answer.", _FIRST, _MODEL
+)
+STREAM: Final = _histogram("zcode_answer_seconds", "From the first byte of an answer to its last.", _WHOLE, _MODEL)
+QUEUE: Final = _histogram("zcode_queue_seconds", "Time that requests waited for a slot, of those that did.", _WAIT)
+RETRIES: Final = Family(name="zcode_upstream_retries", kind="counter", help="Tries beyond the first.")
+DROPPED: Final = Family(
+    name="zcode_translation_dropped_params", kind="counter", help="Hints that an upstream could not be given."
+)
+IN_FLIGHT: Final = Family(name="zcode_requests_in_flight", kind="gauge", help="Requests being served.")
+WAITING: Final = Family(name="zcode_requests_waiting", kind="gauge", help="Requests waiting for a slot.")
+SLOTS: Final = Family(name="zcode_request_slots", kind="gauge", help="How many requests are served at once at most.")
+STREAMS: Final = Family(name="zcode_streams_open", kind="gauge", help="Event streams being relayed.")
+CONNECTIONS: Final = Family(
+    name="zcode_upstream_connections",
+    kind="gauge",
+    help="Connections to the upstream: idle, active, and requests that wait for one.",
+    labels=("state",),
+)
+FAMILIES: Final = (
+    REQUESTS,
+    FAILURES,
+    ABANDONED,
+    DURATION,
+    FIRST,
+    PER_TOKEN,
+    USED,
+    OVERHEAD,
+    UPSTREAM_HEAD,
+    STREAM,
+    QUEUE,
+    RETRIES,
+    DROPPED,
+    IN_FLIGHT,
+    WAITING,
+    SLOTS,
+    STREAMS,
+    CONNECTIONS,
+)
+
 _MOST_KEPT: Final = 4096
+_MOST_CODES: Final = 64
 _CODES: Final = frozenset(map(str, (*ROW_BY_CODE, *SYSTEM_BLOCKS_MISSING.codes)))
+_STATES: Final = ("idle", "active", "waiting")
 
 _Key = tuple[str, str, str, str, int, str, bool]
 
 
 class GatewayMetrics:
-    """An Observer over one registry; the registry is the process's, never a global."""
+    """Counts exchanges into one registry; the registry is the process's, never a global."""
 
-    def __init__(self, registry: CollectorRegistry, *, is_known_model: Callable[[str], bool], version: str) -> None:
+    def __init__(self, registry: CollectorRegistry, *, is_known_model: Callable[[str], bool]) -> None:
         self._is_known_model = is_known_model
-        self._requests = Counter(
-            "zcode_requests",
-            "Requests of clients that are over, by how they ended.",
-            ("route", "provider", "plan", "model", "status_class", "upstream_code"),
-            registry=registry,
-        )
-        self._duration = Histogram(
-            "gen_ai_client_operation_duration_seconds",
-            "From a request's arrival to the last byte of its answer.",
-            ("gen_ai_request_model", "stream"),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._first_byte = Histogram(
-            "gen_ai_server_time_to_first_token_seconds",
-            "From a request's arrival to the first byte of its answer.",
-            ("gen_ai_request_model",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._tokens = Histogram(
-            "gen_ai_client_token_usage",
-            "Tokens of one request.",
-            ("gen_ai_request_model", "gen_ai_token_type"),
-            buckets=_TOKENS,
-            registry=registry,
-        )
-        self._retries = Counter("zcode_upstream_retries", "Tries beyond the first.", registry=registry)
-        self._dropped = Counter(
-            "zcode_translation_dropped_params", "Hints that an upstream could not be given.", registry=registry
-        )
-        Info("zcode_build", "What is running.", registry=registry).info({"version": version})
-        self._kept: dict[_Key, _Children] = {}
+        self._requests = Counter(REQUESTS, registry)
+        self._failures = Counter(FAILURES, registry)
+        self._abandoned = Counter(ABANDONED, registry)
+        self._duration = Histogram(DURATION, registry)
+        self._first = Histogram(FIRST, registry)
+        self._per_token = Histogram(PER_TOKEN, registry)
+        self._tokens = Histogram(USED, registry)
+        self._overhead = Histogram(OVERHEAD, registry)
+        self._head = Histogram(UPSTREAM_HEAD, registry)
+        self._stream = Histogram(STREAM, registry)
+        self._queue = Histogram(QUEUE, registry)
+        self._retries = Counter(RETRIES, registry)
+        self._dropped = Counter(DROPPED, registry)
+        self._kept: dict[_Key, _Series] = {}
+        self._codes: dict[str, Count] = {}
 
-    def gauge(self, registry: CollectorRegistry, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Export a number that is read when it is scraped."""
-        Gauge(name, help_text, registry=registry).set_function(read)
+    def waited(self, seconds: float) -> None:
+        """Take note of a wait for a slot."""
+        self._queue.observe(seconds)
 
-    def observe(self, observation: Observation) -> None:
+    def take(self, observations: Iterable[Observation]) -> None:
+        """Count exchanges that are over."""
+        for observation in observations:
+            self.observe(observation)
+
+    def observe(self, seen: Observation) -> None:
         """Count one exchange."""
-        children = self._children_of(observation)
-        children.requests.inc()
-        children.duration.observe(observation.ended_at - observation.begun_at)
-        if observation.first_byte_at is not None:
-            children.first_byte.observe(observation.first_byte_at - observation.begun_at)
-        if observation.attempts > 1:
-            self._retries.inc(observation.attempts - 1)
-        if observation.dropped:
-            self._dropped.inc(len(observation.dropped))
-        if observation.usage is not None:
-            children.count(observation.usage)
+        self._series_of(seen).count(seen)
+        if seen.overhead is not None:
+            self._overhead.only.observe(seen.overhead, seen.trace_id)
+        if seen.attempts > 1:
+            self._retries.inc(seen.attempts - 1)
+        if seen.dropped:
+            self._dropped.inc(len(seen.dropped))
+        if seen.cancelled:
+            self._abandoned.inc()
+        elif seen.code is not None:
+            self._failure(seen.code).inc()
 
-    def _children_of(self, seen: Observation) -> "_Children":
+    def _failure(self, code: str) -> Count:
+        """A code is one of ours; should one ever come from outside, it cannot make more than so many series."""
+        found = self._codes.get(code)
+        if found is None:
+            known = len(self._codes) < _MOST_CODES
+            found = self._failures.labels(code if known else "other")
+            if known:
+                self._codes[code] = found
+        return found
+
+    def _series_of(self, seen: Observation) -> "_Series":
         code = seen.upstream_code if seen.upstream_code in _CODES else ""
         key = (seen.path, seen.provider, seen.plan, seen.model, seen.status // 100, code, seen.stream)
         found = self._kept.get(key)
@@ -91,13 +182,16 @@ class GatewayMetrics:
                 self._kept[key] = found
         return found
 
-    def _make(self, key: _Key) -> "_Children":
+    def _make(self, key: _Key) -> "_Series":
         route, provider, plan, name, hundred, code, stream = key
         model = name if self._is_known_model(name) else "other"
-        return _Children(
+        return _Series(
             requests=self._requests.labels(route, provider, plan, model, f"{hundred}xx", code),
             duration=self._duration.labels(model, str(stream).lower()),
-            first_byte=self._first_byte.labels(model),
+            first=self._first.labels(model),
+            per_token=self._per_token.labels(model),
+            head=self._head.labels(model),
+            stream=self._stream.labels(model),
             input=self._tokens.labels(model, "input"),
             cached=self._tokens.labels(model, "cached"),
             output=self._tokens.labels(model, "output"),
@@ -105,18 +199,41 @@ class GatewayMetrics:
         )
 
 
-class _Children(msgspec.Struct, frozen=True, kw_only=True):
+class _Series(msgspec.Struct, frozen=True, kw_only=True):
     """The series that exchanges of one kind count into."""
 
-    requests: Counter
-    duration: Histogram
-    first_byte: Histogram
-    input: Histogram
-    cached: Histogram
-    output: Histogram
-    reasoning: Histogram
+    requests: Count
+    duration: Spread
+    first: Spread
+    per_token: Spread
+    head: Spread
+    stream: Spread
+    input: Spread
+    cached: Spread
+    output: Spread
+    reasoning: Spread
 
-    def count(self, usage: Usage) -> None:
+    def count(self, seen: Observation) -> None:
+        trace = seen.trace_id
+        self.requests.value += 1
+        self.duration.observe(seen.ended_at - seen.begun_at, trace)
+        usage = seen.usage
+        if usage is not None:
+            self._tokens(usage)
+        if seen.sent_at is not None and seen.head_at is not None:
+            self.head.observe(seen.head_at - seen.sent_at, trace)
+        first = seen.first_byte_at
+        if first is None:
+            return
+        self.first.observe(first - seen.begun_at, trace)
+        if seen.stream:
+            spent = seen.ended_at - first
+            self.stream.observe(spent, trace)
+            tokens = 0 if usage is None else usage.output or 0
+            if tokens > 1:
+                self.per_token.observe(spent / (tokens - 1), trace)
+
+    def _tokens(self, usage: Usage) -> None:
         if usage.input:
             self.input.observe(usage.input)
         if usage.cache_read:
@@ -125,3 +242,26 @@ class _Children(msgspec.Struct, frozen=True, kw_only=True):
             self.output.observe(usage.output)
         if usage.reasoning:
             self.reasoning.observe(usage.reasoning)
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the numbers of the moment are read."""
+
+    in_flight: Callable[[], int]
+    waiting: Callable[[], int]
+    slots: int
+    streams: Callable[[], int]
+    connections: Callable[[str], int]  # by state
+
+
+def export_load(registry: CollectorRegistry, load: Load) -> None:
+    """Export how busy the gateway is, read when it is scraped."""
+
+    def connections() -> Readings:
+        return {(state,): load.connections(state) for state in _STATES}
+
+    Gauge(IN_FLIGHT, registry, load.in_flight)
+    Gauge(WAITING, registry, load.waiting)
+    Gauge(SLOTS, registry, lambda: load.slots)
+    Gauge(STREAMS, registry, load.streams)
+    Gauge(CONNECTIONS, registry, connections)

@@ -31,6 +31,7 @@ class Observation:
         "sent_at",
         "status",
         "stream",
+        "trace_id",
         "upstream_code",
         "upstream_format",
         "upstream_request_id",
@@ -66,6 +67,7 @@ class Observation:
         self.first_byte_at: float | None = None  # the client got its first byte
         self.overhead: float | None = None  # seconds spent here until the client's first byte
         self.ended_at = begun_at
+        self.trace_id: str | None = None  # 32 hexadecimal digits, of an exchange that is traced
 
     def spent_here(self, now: float) -> float:
         """Return the seconds spent in this process so far: everything but waiting for the upstream."""

@@ -61,7 +61,7 @@ def listeners(settings: GatewaySettings, gateway: Gateway, admin_host: str | Non
         forwarded_allow_ips=server.forwarded_allow_ips,
     )
     admin = Listener(
-        app=create_admin(gateway.health, gateway.registry),
+        app=create_admin(gateway.health, gateway.registry, freshen=gateway.ledger.flush),
         host=server.admin_host or admin_host or rules.bind_host(settings),
         port=server.admin_port,
         admin=True,
@@ -89,4 +89,5 @@ async def _serve(settings: GatewaySettings) -> int:
         drain_seconds=settings.limits.drain,
         health=health,
         on_deadline=lambda: end_streams(gateway),
+        on_lag=gateway.vitals.note_lag,
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from services.cli.config import reference_table
+from services.cli.metrics import SERVICES, catalogue_page
 from services.gateway.settings import VARIABLES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -17,3 +18,23 @@ def test_every_variable_is_on_the_settings_page() -> None:
     page = (DOCS / "settings.md").read_text()
 
     assert [] == [name for name in VARIABLES.names if f"`{name}`" not in page]
+
+
+def test_the_metrics_page_is_what_the_services_declare() -> None:
+    """Renew it with: zcode-proxy metrics --page > docs/metrics.md."""
+    assert catalogue_page() + "\n" == (DOCS / "metrics.md").read_text()
+
+
+def test_every_metric_is_named_once_explained_and_in_base_units() -> None:
+    families = [family for service in SERVICES.values() for family in service]
+
+    assert len(families) == len({family.shown for family in families})
+    assert [] == [family.name for family in families if not family.help.endswith(".")]
+    assert [] == [family.name for family in families if family.unit in ("milliseconds", "minutes", "kilobytes")]
+    assert [] == [
+        family.name
+        for family in families
+        if family.unit in ("seconds", "bytes")
+        and not family.name.endswith(f"_{family.unit}")
+        and family.kind != "counter"
+    ]

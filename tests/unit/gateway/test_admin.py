@@ -14,10 +14,14 @@ class _Admin:
         self.health = Health(Needs(groups=(("lease",),), optional=("redis",)), {"lease": True, "redis": False})
         self.clock = ManualClock()
         self.registry = CollectorRegistry()
-        self._app = create_admin(self.health, self.registry, self.clock)
+        self.freshened = 0
+        self._app = create_admin(self.health, self.registry, self.clock, freshen=self._freshen)
 
-    async def get(self, path: str) -> AsgiEnd:
-        end = AsgiEnd("GET", path)
+    def _freshen(self) -> None:
+        self.freshened += 1
+
+    async def get(self, path: str, **headers: str) -> AsgiEnd:
+        end = AsgiEnd("GET", path, headers=headers)
         await self._app(end.scope, end.receive, end.send)  # type: ignore[arg-type]  # the scope is one of ASGI's
         return end
 
@@ -43,14 +47,25 @@ async def test_readiness_follows_the_life_of_the_process_and_names_what_is_missi
     assert 200 == (await admin.get("/livez")).status
 
 
-async def test_metrics_are_openmetrics_text() -> None:
+async def test_metrics_come_in_the_format_that_is_asked_for() -> None:
     admin = _Admin()
     Counter("zcode_x", "X.", registry=admin.registry).inc(3)
     end = await admin.get("/metrics")
+    assert (end.header("content-type") or "").startswith("text/plain")
+    assert b"zcode_x_total 3.0" in end.body
 
+    end = await admin.get("/metrics", accept="application/openmetrics-text;version=1.0.0")
     assert (end.header("content-type") or "").startswith("application/openmetrics-text")
     assert b"zcode_x_total 3.0" in end.body
     assert end.body.endswith(b"# EOF\n")
+
+
+async def test_what_waits_is_counted_before_a_scrape() -> None:
+    admin = _Admin()
+    await admin.get("/metrics")
+    await admin.get("/readyz")
+
+    assert 1 == admin.freshened
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/models", "/health", "/schema", "/livez/x"])

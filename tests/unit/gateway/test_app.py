@@ -74,7 +74,7 @@ async def test_gauges_are_read_from_the_living_parts() -> None:
 
     assert {"zcode_requests_in_flight": 1, "zcode_requests_waiting": 0, "zcode_streams_open": 0} == values
     for state in ("idle", "active", "waiting"):
-        assert 0 == gateway.registry.get_sample_value(f"zcode_upstream_connections_{state}")
+        assert 0 == gateway.registry.get_sample_value("zcode_upstream_connections", {"state": state})
 
 
 async def test_two_gateways_in_one_process_share_nothing() -> None:
