@@ -173,12 +173,19 @@ class _Attempt:
         return got
 
     async def _keep(self) -> None:
-        """Hold the lease for as long as the attempt runs, however slow the provider is."""
-        held = True
+        """
+        Hold the lease for as long as the attempt runs, however slow the provider is.
+
+        A store that did not answer is asked again soon: two thirds of the lease are left, and are enough for several
+        tries only if none of them waits for another third.
+        """
+        held, pause = True, self._policy.lease / 3
         while held:
-            await asyncio.sleep(self._policy.lease / 3)
+            await asyncio.sleep(pause)
+            pause = self._policy.lease / 30
             with contextlib.suppress(StoreUnavailable):
                 held = await self._parts.store.renew(CREDENTIAL, self._id, self._owner, ttl=self._policy.lease)
+                pause = self._policy.lease / 3
 
     async def _pause(self, seconds: float) -> None:
         await self._parts.failpoints.at("refresh.before_wait")

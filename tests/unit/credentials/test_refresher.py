@@ -1,0 +1,66 @@
+"""How an attempt keeps its lease while the provider thinks and the store stumbles."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from services.credentials.broker import BrokerSettings
+from services.credentials.records import Secrets
+from services.credentials.refresh import Policy
+from services.credentials.renewals import RenewalSettings
+from services.credentials.stores.memory import MemoryStore
+from services.credentials.stores.port import StoreUnavailable
+from services.credentials.token_provider import RefreshedSecrets, RefreshMode
+from tests.support.credentials import credential, running_broker
+
+LEASE = 3.0
+
+
+class StumblingStore(MemoryStore):
+    """A store that does not answer three renewals in a row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stumbles = 0
+        self.held: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    async def renew(self, kind: str, id_: str, owner: str, *, ttl: float) -> bool:
+        if self.stumbles:
+            self.stumbles -= 1
+            raise StoreUnavailable("busy")
+        held = await super().renew(kind, id_, owner, ttl=ttl)
+        if not self.held.done() and self.asked:
+            self.held.set_result(held)
+        return held
+
+    asked = False
+
+
+class SlowVendor:
+    """A provider that answers once the lease was kept for it, or lost."""
+
+    def __init__(self, store: StumblingStore) -> None:
+        self._store = store
+
+    async def refresh(self, secrets: Secrets, mode: RefreshMode) -> RefreshedSecrets:
+        del mode
+        self._store.asked, self._store.stumbles = True, 3
+        await self._store.held
+        return RefreshedSecrets(secrets=secrets, expires_in=3600.0)
+
+
+@pytest.mark.promise("P-13")
+async def test_a_lease_outlives_a_store_that_stumbles_three_times(tmp_path: Path) -> None:
+    """Shown to fail once by: waiting a third of the lease after each try, good or bad."""
+    store = StumblingStore()
+    policy = Policy(lease=LEASE, provider=10 * LEASE)
+    settings = BrokerSettings(renewal=RenewalSettings(policy=policy), tick=0.01)
+    async with running_broker(
+        tmp_path, store=store, providers={"zai": SlowVendor(store)}, settings=settings
+    ) as service:
+        await service.add(credential(api_key="key-0", access_token="at", expires_at=await store.now() + 1.0))
+        async with asyncio.timeout(20):
+            held = await store.held
+
+    assert held
