@@ -21,8 +21,7 @@ def audit_of(settings: GatewaySettings, vault: Vault) -> Audit:
 
 async def verify(settings: GatewaySettings) -> Verdict:
     """Prove the log."""
-    directory = Path(settings.store.dir)
-    if is_untouched(settings.store.url, directory):
+    if is_untouched(settings.store):
         return Verdict(START)
-    async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, _):
+    async with vault_of(settings.store, settings.keyring) as (vault, _):
         return await audit_of(settings, vault).verify()

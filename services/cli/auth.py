@@ -71,9 +71,10 @@ def login(
     """
     from services.chassis.process import run  # noqa: PLC0415 - heavy imports stay out of the other commands
     from services.cli import login_session  # noqa: PLC0415 - as above
+    from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
     settings = settings_or_exit(config)
-    with login_session.failures():
+    with store_failures():
         if import_ or source is not None:
             record = run(
                 login_session.keep(
@@ -98,9 +99,10 @@ def status(config: ConfigOption = None, *, json: JsonOption = False) -> None:
     """
     from services.chassis.process import run  # noqa: PLC0415 - as above
     from services.cli import login_session  # noqa: PLC0415 - as above
+    from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
     settings = settings_or_exit(config, quiet=json)
-    with login_session.failures():
+    with store_failures():
         records, troubles = run(login_session.listed(settings))
     for trouble in troubles:
         complain(f"the record {trouble.id} (version {trouble.version}) does not open: {trouble.why.value}")
@@ -127,9 +129,10 @@ def logout(
     """Remove the logins that are kept here. The key stays in the account until you delete it there."""
     from services.chassis.process import run  # noqa: PLC0415 - as above
     from services.cli import login_session  # noqa: PLC0415 - as above
+    from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
     settings = settings_or_exit(config)
-    with login_session.failures():
+    with store_failures():
         removed = run(login_session.log_out(settings, provider))
     for record in removed:
         say(f"removed {record.provider}: {record.label} ({record.id})")

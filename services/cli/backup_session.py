@@ -15,10 +15,9 @@ from services.gateway.settings import GatewaySettings
 
 async def make(settings: GatewaySettings, file: Path) -> Made:
     """Write a backup, readable by nobody else. Raises Conflict when the file is there already or cannot be made."""
-    directory = Path(settings.store.dir)
-    if is_untouched(settings.store.url, directory):
+    if is_untouched(settings.store):
         raise NotFound("there is nothing to back up: the store was never made")
-    async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, store):
+    async with vault_of(settings.store, settings.keyring) as (vault, store):
         made = await backup.make(vault, store)
         await audit_of(settings, vault).record(
             "export", actor=actor(), subject=file.name, detail=f"{made.count} values"
@@ -30,7 +29,7 @@ async def make(settings: GatewaySettings, file: Path) -> Made:
 async def restore(settings: GatewaySettings, file: Path) -> tuple[float, Restored]:
     """Put a backup back; returns when it was made, and what was done."""
     data = _read(file)
-    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, store):
+    async with vault_of(settings.store, settings.keyring) as (vault, store):
         found = backup.read(vault, data)
         done = await backup.restore(vault, store, found)
         detail = f"{done.written} values put back"

@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 import typer
 
+from services.chassis.listening import CannotListen
 from services.cli.exits import Exit
 from services.cli.output import complain
 from services.credentials.errors import CredentialsError, KeyringInvalid
-from services.credentials.stores.port import StoreUnavailable
+from services.credentials.stores.port import StoreRefused, StoreUnavailable
 
 
 @contextmanager
@@ -16,12 +17,12 @@ def store_failures() -> Iterator[None]:
     """Leave with a message and the exit code that fits."""
     try:
         yield
-    except KeyringInvalid as error:
+    except (KeyringInvalid, StoreRefused) as error:
         complain(str(error))
         raise typer.Exit(Exit.KEYRING) from None
     except CredentialsError as error:
         complain(str(error))
         raise typer.Exit(Exit.FAILED) from None
-    except StoreUnavailable as error:
+    except (StoreUnavailable, CannotListen) as error:
         complain(str(error))
         raise typer.Exit(Exit.UNAVAILABLE) from None

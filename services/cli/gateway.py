@@ -17,14 +17,20 @@ def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
 
     \b
       zcode-proxy gateway /etc/zcode-proxy/config.yaml
+
+    With `credentials.address` it gets logins and client keys from a credentials service.
     """
     settings = settings_or_exit(config, listening_options(port))
-    require_key(settings, logins=False)  # a gateway of its own does not reach the credentials service yet
-    from services.gateway import process  # noqa: PLC0415 - the server's imports stay out of the other commands
+    from services.gateway import leasing, process  # noqa: PLC0415 - the server's imports stay out of the other commands
 
+    if not leasing.has_service(settings):
+        require_key(settings, logins=False)  # a login is of use to a gateway by way of the credentials service only
     try:
         code = process.serve(settings)
     except CannotListen as error:
         complain(str(error))
         code = Exit.UNAVAILABLE
+    except leasing.CaFileUnusable as error:
+        complain(str(error))
+        code = Exit.CONFIGURATION
     raise typer.Exit(code)

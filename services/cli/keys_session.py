@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import msgspec
 import typer
@@ -47,7 +46,7 @@ async def create(
 
 async def listed(settings: GatewaySettings) -> tuple[KeyRecord, ...]:
     """Return every key."""
-    if is_untouched(settings.store.url, Path(settings.store.dir)):
+    if is_untouched(settings.store):
         return ()
     async with _desk(settings) as desk:
         return await desk.book.all()
@@ -90,10 +89,9 @@ class _Desk(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def _desk(settings: GatewaySettings, for_id: str | None = None) -> AsyncIterator[_Desk]:
     """Open the store; for a key that must be there already, none is made."""
-    directory = Path(settings.store.dir)
-    if for_id is not None and is_untouched(settings.store.url, directory):
+    if for_id is not None and is_untouched(settings.store):
         raise NotFound(f"there is no key with the id {for_id}")
-    async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, store):
+    async with vault_of(settings.store, settings.keyring) as (vault, store):
         yield _Desk(ClientKeyBook(vault, store), audit_of(settings, vault))
 
 

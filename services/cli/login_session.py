@@ -4,8 +4,6 @@ What the `auth` commands do. Apart from them because what it imports is heavy, a
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,36 +17,19 @@ from services.cli.output import complain
 from services.credentials import imports, logins
 from services.credentials.audit import actor
 from services.credentials.contract import Kind
-from services.credentials.errors import CredentialsError, KeyringInvalid, LoginFailed
+from services.credentials.errors import CredentialsError, LoginFailed
 from services.credentials.login import LoggedIn, Login, LoginOptions, NotOffered, Way
 from services.credentials.oauth.caller import Caller
 from services.credentials.oauth.vendors import VENDORS, Addresses
 from services.credentials.records import Credential
-from services.credentials.stores.port import StoreUnavailable
 from services.credentials.vault import Trouble
 from services.credentials.vault_of import is_untouched, vault_of
+from services.credentials_setup import CaFileUnusable, addresses_of, caller_of
 from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings
-from services.gateway.settings_rules import proxy_for
 
 _SOURCES: Final = ("zcode", "zcode-proxy")  # the desktop application first: it is what people use
 _UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"))
-
-
-@contextmanager
-def failures() -> Iterator[None]:
-    """Turn what may go wrong into a message and an exit code."""
-    try:
-        yield
-    except KeyringInvalid as error:
-        complain(str(error))
-        raise typer.Exit(Exit.KEYRING) from None
-    except CredentialsError as error:
-        complain(str(error))
-        raise typer.Exit(Exit.FAILED) from None
-    except (StoreUnavailable, CannotListen) as error:
-        complain(str(error))
-        raise typer.Exit(Exit.UNAVAILABLE) from None
 
 
 async def log_in(
@@ -96,7 +77,7 @@ async def _first_of(
 
 async def _note(settings: GatewaySettings, event: str, provider: str, *, result: str = "ok") -> None:
     """Write down in the audit log how a login goes."""
-    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, _):
+    async with vault_of(settings.store, settings.keyring) as (vault, _):
         await audit_of(settings, vault).record(event, actor=actor(), subject=provider, result=result)
 
 
@@ -104,7 +85,7 @@ async def keep(settings: GatewaySettings, got: LoggedIn, label: str, *, event: s
     """Store what a login or an import brought, and write it down."""
     from_login = got.secrets.access_token or got.secrets.refresh_token or got.user_id
     kind = Kind.OAUTH if from_login else Kind.API_KEY
-    async with vault_of(settings.store.url, Path(settings.store.dir), settings.keyring.file) as (vault, store):
+    async with vault_of(settings.store, settings.keyring) as (vault, store):
         title = VENDORS[got.provider].title
         record = await logins.keep(vault, got, kind=kind, label=label, title=title, now=await store.now())
         await audit_of(settings, vault).record(event, actor=actor(), subject=_named(record))
@@ -114,19 +95,17 @@ async def keep(settings: GatewaySettings, got: LoggedIn, label: str, *, event: s
 async def listed(settings: GatewaySettings) -> tuple[tuple[Credential, ...], list[Trouble]]:
     """Return what is kept, and what of it does not open."""
     troubles: list[Trouble] = []
-    directory = Path(settings.store.dir)
-    if is_untouched(settings.store.url, directory):
+    if is_untouched(settings.store):
         return (), troubles
-    async with vault_of(settings.store.url, directory, settings.keyring.file, report=troubles.append) as (vault, _):
+    async with vault_of(settings.store, settings.keyring, report=troubles.append) as (vault, _):
         return await vault.credentials(), troubles
 
 
 async def log_out(settings: GatewaySettings, provider: str | None) -> tuple[Credential, ...]:
     """Remove what is kept of a provider (None: of all) and return it."""
-    directory = Path(settings.store.dir)
-    if is_untouched(settings.store.url, directory):
+    if is_untouched(settings.store):
         return ()
-    async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, _):
+    async with vault_of(settings.store, settings.keyring) as (vault, _):
         removed = await logins.remove(vault, provider)
         for record in removed:
             await audit_of(settings, vault).record("cred.delete", actor=actor(), subject=_named(record))
@@ -154,40 +133,18 @@ def imported(settings: GatewaySettings, provider: str, source: str | None) -> Lo
 
 def addresses(settings: GatewaySettings, provider: str) -> Addresses:
     """Return where a login goes, or leave with 64 when the settings leave it open."""
-    given = settings.providers[provider].oauth
-    wanted = {
-        "authorizeUrl": given.authorize_url,
-        "tokenUrl": given.token_url,
-        "initUrl": given.init_url,
-        "pollUrl": given.poll_url,
-        "bizBase": given.biz_base,
-    }
-    if VENDORS[provider].business_login:
-        wanted["loginUrl"] = given.login_url
-    absent = [name for name, value in wanted.items() if value is None]
-    if absent:
-        complain(f"providers.{provider}.oauth: {', '.join(absent)} must be set to log in")
+    found, missing = addresses_of(settings, provider)
+    if found is None:
+        complain(f"providers.{provider}.oauth: {', '.join(missing)} must be set to log in")
         raise typer.Exit(Exit.CONFIGURATION)
-    return Addresses(
-        authorize_url=given.authorize_url or "",
-        token_url=given.token_url or "",
-        init_url=given.init_url or "",
-        poll_url=given.poll_url or "",
-        biz_base=given.biz_base or "",
-        login_url=given.login_url,
-    )
+    return found
 
 
 def _caller(settings: GatewaySettings) -> Caller:
-    version = settings.identity.app_version
     try:
-        return Caller(
-            user_agent=f"ZCode/{version}" if version.isascii() and version.isprintable() else "ZCode",
-            ca_file=settings.upstream.ca_file,
-            proxy_for=lambda host: proxy_for(settings.upstream, host),
-        )
-    except OSError as error:
-        complain(f"upstream.caFile cannot be used: {error.strerror or error}")
+        return caller_of(settings)
+    except CaFileUnusable as error:
+        complain(str(error))
         raise typer.Exit(Exit.CONFIGURATION) from None
 
 

@@ -1,22 +1,21 @@
 """What `rotate` does, on the store that the settings name."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from services.cli.audit_session import audit_of
 from services.cli.rotate_screen import RotationScreen
 from services.credentials.audit import actor
 from services.credentials.keyring_file import KeyringFile
 from services.credentials.rotation import Hooks, Proof, Rotation
-from services.credentials.vault_of import keyring_path, vault_of
+from services.credentials.settings import keyring_path
+from services.credentials.vault_of import vault_of
 from services.gateway.settings import GatewaySettings
 
 
 async def rotate_master(settings: GatewaySettings, *, complain: Callable[[str], None]) -> Proof:
     """Carry a rotation out, or go on with one; every change of the keyring is in the audit log first."""
-    directory = Path(settings.store.dir)
-    path = keyring_path(directory, settings.keyring.file)
-    async with vault_of(settings.store.url, directory, settings.keyring.file) as (vault, store):
+    path = keyring_path(settings.store, settings.keyring)
+    async with vault_of(settings.store, settings.keyring) as (vault, store):
         audit = audit_of(settings, vault)
 
         async def record(event: str, kid: int) -> None:

@@ -50,7 +50,7 @@ def _has_store(settings: GatewaySettings) -> bool:
     """Whether a login may be waiting in the store; without one the gateway says so to the first client."""
     from services.credentials.vault_of import is_untouched  # noqa: PLC0415 - heavy, and only needed without a key
 
-    return not is_untouched(settings.store.url, Path(settings.store.dir))
+    return not is_untouched(settings.store)
 
 
 def serve(

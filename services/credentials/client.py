@@ -12,6 +12,7 @@ on being served, for `keep` seconds at most; whether a lease in it is still good
 
 import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import ssl
@@ -48,6 +49,8 @@ from services.credentials.errors import (
     Replayed,
     Unavailable,
 )
+
+_log = logging.getLogger(__name__)
 
 KEEP: Final = 900.0  # seconds a snapshot is served after the service was last heard of
 EMPTY: Final = Snapshot(generation=-1)
@@ -169,6 +172,7 @@ class CredentialsClient:
         self._snapshot = EMPTY
         self._heard = float("-inf")  # monotonic
         self._reachable = False
+        self._said = ""
         self._first = asyncio.Event()
         self._reports: dict[Report, asyncio.Task[Snapshot]] = {}
         self._tasks = Tasks()
@@ -241,16 +245,26 @@ class CredentialsClient:
             after = self._snapshot.generation
             try:
                 snapshot = await self._service.poll(after, self._wait)
-            except CredentialsError:
+            except CredentialsError as error:
+                self._complain(str(error))
                 self._reachable = False
                 failures += 1
                 await asyncio.sleep(_pause(failures))
                 continue
+            if failures:
+                _log.info("credentials: the service answers again")
+                self._said = ""
             failures = 0
             if snapshot.generation > self._snapshot.generation or after == self._snapshot.generation:
                 self._take(snapshot)  # else a report has brought a newer one meanwhile
             self._heard = self._clock.monotonic()
             await asyncio.sleep(_BREATH)
+
+    def _complain(self, reason: str) -> None:
+        """Say once what is wrong, and again when it is something else."""
+        if reason != self._said:
+            _log.warning("credentials: %s", reason)
+        self._said = reason
 
     def _take(self, snapshot: Snapshot) -> None:
         changed = snapshot != self._snapshot

@@ -12,9 +12,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -28,7 +27,7 @@ from services.chassis.process import Tasks, harden, run
 from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
 from services.chassis.site import Listener
-from services.credentials import keyring_file, replicas
+from services.credentials import replicas, vault_of
 from services.credentials.admin import create_admin
 from services.credentials.app import create_app
 from services.credentials.audit import FILE_NAME as AUDIT_NAME
@@ -38,21 +37,16 @@ from services.credentials.client_keys import ClientKeyBook
 from services.credentials.commits import Several
 from services.credentials.errors import KeyringInvalid
 from services.credentials.failpoints import Failpoints
-from services.credentials.keyring import Keyring
 from services.credentials.keyring_file import KeyringWatch
-from services.credentials.leases import KnownKeys
 from services.credentials.metrics import CredentialsMetrics, Standings
 from services.credentials.refresh import Policy
 from services.credentials.renewals import RenewalSettings
-from services.credentials.settings import CredentialsSettings
-from services.credentials.stores.factory import open_store
+from services.credentials.settings import CredentialsSettings, directory, keyring_path, token_path
 from services.credentials.stores.port import Store, StoreRefused, StoreUnavailable
 from services.credentials.token_provider import TokenProvider
-from services.credentials.vault import Vault
+from services.credentials.vault import Trouble, Vault
 
-KEYRING_NAME: Final = "keyring.json"
 SPOOL_NAME: Final = "spool"
-TOKEN_NAME: Final = "credentials.token"  # noqa: S105 -- a file's name
 
 _CONFIGURATION: Final = 78  # EX_CONFIG of sysexits.h
 _UNAVAILABLE: Final = 69  # EX_UNAVAILABLE
@@ -61,7 +55,19 @@ _PAUSE: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
-MakeKeys = Callable[[Vault, Store], Callable[[], Awaitable[KnownKeys]]]
+
+class _Troubles:
+    """Counts every record that does not open and writes it down, so that it is seen in both places (P-26)."""
+
+    def __init__(self, metrics: CredentialsMetrics) -> None:
+        self._metrics = metrics
+        self.audit: Audit | None = None  # it is written by way of the vault that reports here
+
+    def __call__(self, trouble: Trouble) -> None:
+        self._metrics.unopened(trouble)
+        if self.audit is not None:
+            subject = f"{trouble.kind} {trouble.id}"
+            self.audit.note("master.open_fail", subject, f"version {trouble.version}: {trouble.why.value}")
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +90,6 @@ async def running_service(
     settings: CredentialsSettings,
     providers: Mapping[str, TokenProvider],
     *,
-    client_keys: MakeKeys = lambda vault, store: ClientKeyBook(vault, store).known,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Service]:
     """
@@ -92,24 +97,24 @@ async def running_service(
 
     Raises KeyringInvalid, StoreRefused, StoreUnavailable.
     """
-    directory = _directory(settings)
-    keyring_path, keyring = _keyring(settings, directory)
+    home = directory(settings.store)
+    vault_of.look_at_keyring(settings.store, settings.keyring)
     registry = CollectorRegistry()
     metrics = CredentialsMetrics(registry)
     async with contextlib.AsyncExitStack() as stack:
-        store = await _open(settings, directory)
+        store = await _open(settings)
         stack.push_async_callback(store.aclose)
-        vault = Vault(store, keyring, report=metrics.unopened)
-        # On the laptop the keyring was made for this very store; elsewhere `init` says so once (promises.md C1.3).
-        await vault.unlock(initialise=settings.keyring.file is None)
-        audit = Audit(vault, directory / AUDIT_NAME, name=log_name(settings.store.url))
+        troubles = _Troubles(metrics)
+        vault = await vault_of.vault_over(store, settings.store, settings.keyring, report=troubles)
+        audit = Audit(vault, home / AUDIT_NAME, name=log_name(settings.store.url))
+        troubles.audit = audit
         broker = Broker(
             vault,
             store,
-            directory / SPOOL_NAME,
+            home / SPOOL_NAME,
             providers,
             settings=_broker_settings(settings),
-            client_keys=client_keys(vault, store),
+            client_keys=ClientKeyBook(vault, store).known,
             observer=Several(metrics, audit),
             failpoints=Failpoints.of(environ),
         )
@@ -118,7 +123,7 @@ async def running_service(
         stack.push_async_callback(broker.aclose)
         tasks = await stack.enter_async_context(Tasks())
         reporter = replicas.Reporter(store, vault, f"{socket.gethostname()}.{os.getpid()}")
-        watch = KeyringWatch(keyring_path)
+        watch = KeyringWatch(keyring_path(settings.store, settings.keyring))
         _ = tasks.start(replicas.follow(vault, watch, reporter, complain=_complain), name="keyring")
         health = Health(Needs(groups=(("store", "spool"),), optional=("store",)))
         yield Service(broker=broker, vault=vault, store=store, registry=registry, health=health)
@@ -128,16 +133,15 @@ async def running_service(
 
 def serve(
     settings: CredentialsSettings,
-    providers: Mapping[str, TokenProvider],
+    providers: AbstractAsyncContextManager[Mapping[str, TokenProvider]],
     *,
-    client_keys: MakeKeys = lambda vault, store: ClientKeyBook(vault, store).known,
     on_started: Callable[[Server], None] | None = None,
 ) -> int:
     """Serve until told to stop; returns the exit code."""
     set_up(settings.logging.level, settings.logging.format)
     harden()
     try:
-        return run(_serve(settings, providers, client_keys, on_started))
+        return run(_serve(settings, providers, on_started))
     except (KeyringInvalid, StoreRefused) as error:
         sys.stderr.write(f"zcode-proxy: {error}\n")
         return _CONFIGURATION
@@ -148,11 +152,10 @@ def serve(
 
 async def _serve(
     settings: CredentialsSettings,
-    providers: Mapping[str, TokenProvider],
-    client_keys: MakeKeys,
+    providers: AbstractAsyncContextManager[Mapping[str, TokenProvider]],
     on_started: Callable[[Server], None] | None,
 ) -> int:
-    async with running_service(settings, providers, client_keys=client_keys) as service:
+    async with providers as known, running_service(settings, known) as service:
         return await serve_listeners(
             *listeners(settings, service),
             drain_seconds=settings.credentials.drain,
@@ -165,7 +168,10 @@ async def _serve(
 def listeners(settings: CredentialsSettings, service: Service, more: Sequence[Listener] = ()) -> tuple[Listener, ...]:
     """Return the listener for gateways and the admin listener."""
     listen = settings.credentials
-    app = create_app(service.broker, tokens=TokenFile(token_path(settings)), store=service.store)
+    tokens = token_path(listen, settings.store)
+    if listen.token_file is None:
+        generate(tokens)
+    app = create_app(service.broker, tokens=TokenFile(tokens), store=service.store)
     gateways = Listener(app=app, host=listen.host, port=listen.port, uds=listen.socket)
     admin = Listener(
         app=create_admin(service.health, service.registry, service.look),
@@ -176,33 +182,11 @@ def listeners(settings: CredentialsSettings, service: Service, more: Sequence[Li
     return gateways, admin, *more
 
 
-def token_path(settings: CredentialsSettings) -> Path:
-    """Return the token file; for a socket of our own, one beside it is made when none is named."""
-    listen = settings.credentials
-    if listen.token_file is not None:
-        return Path(listen.token_file)
-    directory = Path(listen.socket).parent if listen.socket is not None else _directory(settings)
-    generate(directory / TOKEN_NAME)
-    return directory / TOKEN_NAME
-
-
-def _directory(settings: CredentialsSettings) -> Path:
-    return Path(settings.store.dir).expanduser()
-
-
-def _keyring(settings: CredentialsSettings, directory: Path) -> tuple[Path, Keyring]:
-    if settings.keyring.file is not None:
-        path = Path(settings.keyring.file)
-        return path, keyring_file.load(path)
-    path = directory / KEYRING_NAME
-    return path, keyring_file.load_or_generate(path)
-
-
-async def _open(settings: CredentialsSettings, directory: Path) -> Store:
+async def _open(settings: CredentialsSettings) -> Store:
     deadline = asyncio.get_running_loop().time() + _PATIENCE
     while True:
         try:
-            return await open_store(settings.store.url, directory)
+            return await vault_of.store_of(settings.store)
         except StoreRefused:
             raise
         except StoreUnavailable as error:

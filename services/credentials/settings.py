@@ -1,16 +1,27 @@
 """
 The credentials service's settings: what stands here is the documentation of the names, meanings and defaults.
 
-One file serves the whole family of processes; `store`, `keyring` and `logging` are the gateway's sections of the same
-names. Nothing below `process` sees these objects: it unpacks them.
+One file serves the whole family of processes, so the gateway's settings hold these sections too: this file is part of
+the service's face. Nothing below `process` and `vault_of` sees these objects: they unpack them.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from services.chassis.secret import Secret
 from services.credentials.token_provider import RefreshMode
+
+KEYRING_NAME: Final = "keyring.json"  # in store.dir
+TOKEN_NAME: Final = "credentials.token"  # noqa: S105 -- a file's name; beside the socket, or in store.dir
+ADMIN_TOKEN_NAME: Final = "admin.token"  # noqa: S105 -- as above
+
+_UNIX: Final = "unix:"
+_EMBEDDED: Final = ("sqlite", "memory")
 
 Port = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free port
 Seconds = Annotated[float, Meta(gt=0)]
@@ -20,7 +31,7 @@ class ListenSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`credentials`: where gateways connect, what they must show, how logins are kept fresh."""
 
     address: Annotated[
-        str, Meta(description="where the gateway finds the service: app: (the same process), unix:/path, http(s)://…")
+        str, Meta(description="where the gateway finds the service: app: (serve's own), unix:/path, http(s)://…")
     ] = "app:"
     socket: Annotated[str | None, Meta(description="unix socket to listen on, in place of host and port")] = None
     host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
@@ -28,7 +39,12 @@ class ListenSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     admin_host: Annotated[str | None, Meta(description="address of the admin port; unset: as host")] = None
     admin_port: Annotated[Port, Meta(description="port for probes, metrics and the admin API")] = 9091
     token_file: Annotated[
-        str | None, Meta(description="tokens between our processes, one a line; read anew when it changes")
+        str | None,
+        Meta(description="tokens between our processes, one a line; unset: credentials.token beside the socket"),
+    ] = None
+    admin_token_file: Annotated[
+        str | None,
+        Meta(description="tokens of those who administer, one a line; unset: admin.token in store.dir, made at start"),
     ] = None
     ca_file: Annotated[str | None, Meta(description="PEM file of authorities to trust for an https address")] = None
     keep: Annotated[Seconds, Meta(description="seconds the gateway serves old leases while the service is away")] = 900
@@ -50,6 +66,13 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url: Annotated[
         str | None,
         Meta(description="sqlite:///…, redis://, rediss://, redis+sentinel://, redis+cluster://; unset: SQLite in dir"),
+    ] = None
+    username: Annotated[str | None, Meta(description="Redis user, unless the URL names one")] = None
+    password: Annotated[Secret | None, Meta(description="Redis password, unless the URL holds one")] = None
+    sentinel_username: Annotated[str | None, Meta(description="user at the sentinels")] = None
+    sentinel_password: Annotated[Secret | None, Meta(description="password at the sentinels")] = None
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of authorities to trust for a store with TLS, unless the URL names one")
     ] = None
 
 
@@ -85,4 +108,79 @@ ENV: Final = {
     "ZCODE_CREDENTIALS_PORT": "credentials.port",
     "ZCODE_CREDENTIALS_ADMIN_PORT": "credentials.adminPort",
     "ZCODE_CREDENTIALS_TOKEN_FILE": "credentials.tokenFile",
+    "ZCODE_CREDENTIALS_ADMIN_TOKEN_FILE": "credentials.adminTokenFile",
+    "ZCODE_CREDENTIALS_CA_FILE": "credentials.caFile",
+    "ZCODE_PROXY_STORE_DIR": "store.dir",
+    "ZCODE_STORE_URL": "store.url",
+    "ZCODE_STORE_USERNAME": "store.username",
+    "ZCODE_STORE_PASSWORD": "store.password",
+    "ZCODE_STORE_SENTINEL_USERNAME": "store.sentinelUsername",
+    "ZCODE_STORE_SENTINEL_PASSWORD": "store.sentinelPassword",
+    "ZCODE_STORE_CA_FILE": "store.caFile",
+    "ZCODE_KEYRING_FILE": "keyring.file",
 }
+
+
+def complaints(listen: ListenSettings) -> Iterator[tuple[str, str]]:
+    """Yield what does not fit together in `credentials`, as pairs of a setting's path and words for a person."""
+    scheme, _, rest = listen.address.partition(":")
+    if scheme == "unix" and not rest.startswith("/"):
+        yield "credentials.address", "must name the socket by its whole path, as in unix:/run/zcode/credentials.sock"
+    elif scheme in ("http", "https"):
+        if not _is_origin(listen.address):
+            yield "credentials.address", "must be a host and a port, as in http://credentials:8081"
+        elif listen.token_file is None:
+            yield (
+                "credentials.tokenFile",
+                "is needed with an http(s) address: the service refuses calls without a token",
+            )
+    elif scheme != "unix" and listen.address != "app:":
+        yield "credentials.address", "must be app:, unix:/path, http://host:port or https://host:port"
+    if listen.ca_file is not None and scheme != "https":
+        yield "credentials.caFile", "is for an https address"
+    if listen.admin_token_file is not None and listen.admin_token_file == listen.token_file:
+        yield "credentials.adminTokenFile", "is credentials.tokenFile: gateways must not be able to administer"
+    if listen.socket is None and listen.port == listen.admin_port != 0:
+        yield "credentials.adminPort", f"is the same as credentials.port ({listen.port})"
+
+
+def _is_origin(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0 and not (parts.username or parts.query or parts.fragment)
+    except ValueError:
+        return False
+
+
+def directory(store: StoreSettings) -> Path:
+    """Return where the embedded store, the spool and what is generated lie."""
+    return Path(store.dir).expanduser()
+
+
+def keyring_path(store: StoreSettings, keyring: KeyringSettings) -> Path:
+    """Return the keyring's file."""
+    return directory(store) / KEYRING_NAME if keyring.file is None else Path(keyring.file).expanduser()
+
+
+def is_own(store: StoreSettings, keyring: KeyringSettings) -> bool:
+    """Say whether store and keyring are this machine's alone, so that a first start may make both."""
+    return keyring.file is None and (store.url is None or urlsplit(store.url).scheme in _EMBEDDED)
+
+
+def token_path(listen: ListenSettings, store: StoreSettings) -> Path:
+    """Return the service's token file."""
+    if listen.token_file is not None:
+        return Path(listen.token_file).expanduser()
+    return (Path(listen.socket).parent if listen.socket is not None else directory(store)) / TOKEN_NAME
+
+
+def peer_token_path(listen: ListenSettings) -> Path | None:
+    """Return the token file that a gateway presents: for a socket the one beside it, unless one is named."""
+    if listen.token_file is not None:
+        return Path(listen.token_file).expanduser()
+    return Path(listen.address.removeprefix(_UNIX)).parent / TOKEN_NAME if listen.address.startswith(_UNIX) else None
+
+
+def admin_token_path(listen: ListenSettings, store: StoreSettings) -> Path:
+    """Return the file with the tokens of those who administer."""
+    return directory(store) / ADMIN_TOKEN_NAME if listen.admin_token_file is None else Path(listen.admin_token_file)

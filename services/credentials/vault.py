@@ -112,7 +112,7 @@ class Vault:
         elif not await is_empty(self._store):
             raise KeyringInvalid("the store holds records but no check record; restore it, or use another store")
         elif not initialise:
-            raise KeyringInvalid("the store is empty and was never initialised; initialise it explicitly")
+            raise KeyringInvalid("the store is empty and was never initialised: `zcode-proxy init` does it, once")
         else:
             await self._claim()
 

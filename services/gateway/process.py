@@ -1,25 +1,29 @@
 """Runs the gateway as a process of its own: a public listener, an admin listener, and what happens at the end."""
 
+import contextlib
 import os
+from collections.abc import Callable
 from typing import Final
 
-from services.chassis.health import Health
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.logs import set_up
 from services.chassis.problem import Headers
 from services.chassis.process import harden, run
+from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
 from services.chassis.site import Listener
 from services.gateway import settings_rules as rules
 from services.gateway.admin import create_admin
 from services.gateway.app import Gateway, create_gateway
 from services.gateway.identity import uuid4_of
+from services.gateway.leasing import Leasing, client_of, has_service
 from services.gateway.rescue import dialect_of_path
 from services.gateway.routes.completion import PATHS
 from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
 from services.gateway.settings import GatewaySettings, LimitSettings
 from services.gateway.translation.errors import error_body
 from services.gateway.translation.own_faults import bad_request, draining
+from services.gateway.watching import watching
 
 _CODES: Final = {413: "request_too_large", 415: "unsupported_content_encoding", 431: "headers_too_large"}
 
@@ -49,7 +53,13 @@ def guard_limits(limits: LimitSettings) -> GuardLimits:
     )
 
 
-def listeners(settings: GatewaySettings, gateway: Gateway, admin_host: str | None = None) -> tuple[Listener, Listener]:
+def listeners(
+    settings: GatewaySettings,
+    gateway: Gateway,
+    *,
+    leasing: Leasing | None = None,
+    admin_host: str | None = None,
+) -> tuple[Listener, Listener]:
     """Return the public and the admin listener of a gateway."""
     server = settings.server
     public = Listener(
@@ -61,7 +71,12 @@ def listeners(settings: GatewaySettings, gateway: Gateway, admin_host: str | Non
         forwarded_allow_ips=server.forwarded_allow_ips,
     )
     admin = Listener(
-        app=create_admin(gateway.health, gateway.registry, freshen=gateway.ledger.flush),
+        app=create_admin(
+            gateway.health,
+            gateway.registry,
+            freshen=gateway.ledger.flush,
+            look=leasing.look if leasing is not None else lambda: None,
+        ),
         host=server.admin_host or admin_host or rules.bind_host(settings),
         port=server.admin_port,
         admin=True,
@@ -82,12 +97,35 @@ def serve(settings: GatewaySettings) -> int:
 
 
 async def _serve(settings: GatewaySettings) -> int:
-    gateway = create_gateway(settings)
-    health: Health = gateway.health
-    return await serve_listeners(
-        *listeners(settings, gateway),
-        drain_seconds=settings.limits.drain,
-        health=health,
-        on_deadline=lambda: end_streams(gateway),
-        on_lag=gateway.vitals.note_lag,
+    async with contextlib.AsyncExitStack() as stack:
+        leasing = None
+        if has_service(settings):
+            client = client_of(settings)
+            stack.push_async_callback(client.aclose)
+            await client.start()  # without an answer the gateway starts all the same, and is not ready
+            leasing = Leasing(settings, client)
+        return await serve_gateway(settings, leasing)
+
+
+async def serve_gateway(
+    settings: GatewaySettings,
+    leasing: Leasing | None = None,
+    *,
+    admin_host: str | None = None,
+    on_started: Callable[[Server], None] | None = None,
+) -> int:
+    """Serve until told to stop, with what a credentials service gives, if there is one; returns the exit code."""
+    gateway = (
+        create_gateway(settings)
+        if leasing is None
+        else create_gateway(settings, leases=leasing.leases, keys=leasing.keys, health=leasing.health)
     )
+    async with watching(settings, gateway):
+        return await serve_listeners(
+            *listeners(settings, gateway, leasing=leasing, admin_host=admin_host),
+            drain_seconds=settings.limits.drain,
+            health=gateway.health,
+            on_started=on_started,
+            on_deadline=lambda: end_streams(gateway),
+            on_lag=gateway.vitals.note_lag,
+        )

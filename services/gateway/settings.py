@@ -13,6 +13,8 @@ from msgspec import Meta
 
 from services.chassis.secret import Secret
 from services.chassis.settings import Variables
+from services.credentials import settings as credentials_settings
+from services.credentials.settings import KeyringSettings, ListenSettings, StoreSettings
 from services.gateway import catalogue, providers
 from services.gateway.providers import DialectRule, OAuthAddresses
 from services.gateway.routing import Plan, UpstreamFormat
@@ -110,26 +112,17 @@ class CaptchaSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     sdk_load_ms: Annotated[Count, Meta(description="wait for the provider's widget to load")] = 20_000
 
 
-class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where state is kept."""
-
-    dir: Annotated[str, Meta(description="directory of the embedded store and of generated keys")] = "~/.zcode-proxy"
-    url: Annotated[
-        str | None,
-        Meta(description="sqlite:///…, redis://, rediss://, redis+sentinel://, redis+cluster://; unset: SQLite in dir"),
-    ] = None
-
-
-class KeyringSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The master keys."""
-
-    file: Annotated[str | None, Meta(description="keyring file; unset: one is generated in store.dir")] = None
-
-
 class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Where traces go; the standard OTEL_* variables hold as well."""
+    """What is counted, kept and sent; the standard OTEL_* variables hold as well."""
 
     otlp_endpoint: Annotated[str | None, Meta(description="OTLP/HTTP endpoint; unset: no traces")] = None
+    metrics: Annotated[bool, Meta(description="whether requests are counted at all")] = True
+    usage_days: Annotated[
+        int, Meta(ge=0, le=400, description="days that the tokens of each hour are kept; 0: not kept")
+    ] = 35
+    quota_seconds: Annotated[
+        int, Meta(ge=0, description="seconds between two questions for the plan's quota, at least 60; 0: none")
+    ] = 120
 
 
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -215,6 +208,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
         str | None, Meta(description="model for requests that name none, and for `zcode-proxy env`")
     ] = None
     models: Annotated[tuple[ModelSettings, ...], Meta(description="models to add to the listing")] = ()
+    credentials: ListenSettings = ListenSettings()
     store: StoreSettings = StoreSettings()
     keyring: KeyringSettings = KeyringSettings()
     limits: LimitSettings = LimitSettings()
@@ -238,7 +232,7 @@ VARIABLES: Final = Variables(
         "ZCODE_CAPTCHA_RETRIES": "captcha.retries",
         "ZCODE_CAPTCHA_TIMEOUT_MS": "captcha.timeoutMs",
         "ZCODE_CAPTCHA_SDK_LOAD_MS": "captcha.sdkLoadMs",
-        "ZCODE_PROXY_STORE_DIR": "store.dir",
+        **credentials_settings.ENV,
         "ZCODE_UPSTREAM_PROXY": "upstream.proxy",
     },
     fallbacks={

@@ -14,6 +14,7 @@ import msgspec
 from services.chassis.secret import Secret
 from services.chassis.settings import Complaint
 from services.chassis.settings_values import did_you_mean
+from services.credentials import settings as credentials_settings
 from services.gateway import providers
 from services.gateway.dialect import Dialect
 from services.gateway.routing import Plan, Routes, UpstreamFormat
@@ -48,6 +49,7 @@ def complaints(settings: GatewaySettings) -> Iterator[Complaint]:
     if server.port == server.admin_port != 0:
         yield "server.adminPort", f"is the same as server.port ({server.port})"
     yield from _address_complaints(settings)
+    yield from credentials_settings.complaints(settings.credentials)
     yield from _url("startPlan.base", settings.start_plan.base)
     yield from _url("startPlan.configsUrl", settings.start_plan.configs_url)
     if settings.start_plan.system_blocks and settings.start_plan.system_blocks_file:

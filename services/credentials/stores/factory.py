@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+import msgspec
+
 from services.chassis.clock import Clock
 from services.chassis.redis.address import Login, RedisAddress, parse
 from services.credentials.stores.memory import MemoryStore
@@ -15,13 +17,18 @@ FILE_NAME: Final = "store.db"
 
 
 async def open_store(
-    url: str | None, directory: Path, *, login: Login | None = None, clock: Clock | None = None
+    url: str | None,
+    directory: Path,
+    *,
+    login: Login | None = None,
+    ca_file: str | None = None,
+    clock: Clock | None = None,
 ) -> Store:
     """
     Open the store of `url`; without one the SQLite file in `directory`.
 
     Raises StoreRefused when the store must not be used as it is, and StoreUnavailable when it does not answer: then
-    the caller may try again. `login` is for Redis; what the URL says wins over it.
+    the caller may try again. `login` and `ca_file` are for Redis; what the URL says wins over them.
     """
     scheme = "sqlite" if url is None else urlsplit(url).scheme
     if scheme == "memory":
@@ -30,7 +37,7 @@ async def open_store(
     if url is None or scheme == "sqlite":
         store = SqliteStore(_path(url, directory), clock)
     else:
-        store = _redis(_address(url, login))
+        store = _redis(_address(url, login, ca_file))
     try:
         await store.open()
     except BaseException:
@@ -46,11 +53,16 @@ def _redis(address: RedisAddress) -> RedisStore:
         raise StoreRefused(f"store.url: {error}") from error
 
 
-def _address(url: str, login: Login | None) -> RedisAddress:
+def _address(url: str, login: Login | None, ca_file: str | None) -> RedisAddress:
     try:
-        return parse(url, login)
+        address = parse(url, login)
     except ValueError as error:
         raise StoreRefused(f"store.url {error}") from None
+    if ca_file is None:
+        return address
+    if address.tls is None:
+        raise StoreRefused("store.caFile is set and store.url asks for no TLS: that is rediss:// or ?tls=true")
+    return msgspec.structs.replace(address, tls=msgspec.structs.replace(address.tls, ca=address.tls.ca or ca_file))
 
 
 def _path(url: str | None, directory: Path) -> Path:

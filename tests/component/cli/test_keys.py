@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from services.credentials import key_format
+from services.credentials import key_format, keyring_file
 from services.credentials.client_keys import ClientKeyBook
 from services.credentials.contract import Snapshot
+from services.credentials.keyring import Keyring
+from services.credentials.settings import StoreSettings
 from services.credentials.vault_of import vault_of
 from services.gateway.client_keys import SnapshotKeys
 from services.gateway.errors import Unauthenticated
@@ -26,7 +28,7 @@ def caller_of(directory: Path, key: str) -> Caller | None:
     """Return as whom a gateway on this store would let a key in."""
 
     async def snapshot() -> Snapshot:
-        async with vault_of(None, directory) as (vault, store):
+        async with vault_of(StoreSettings(dir=str(directory))) as (vault, store):
             known = await ClientKeyBook(vault, store).known()
             return Snapshot(generation=1, client_keys=known.keys, pepper=known.pepper)
 
@@ -137,6 +139,7 @@ def test_a_keyring_that_went_missing_is_said_and_nothing_is_made(cli: Cli, home:
 
 
 def test_a_store_that_does_not_answer_is_said(cli: Cli) -> None:
+    keyring_file.create(Path("keyring.json"), Keyring.generate(bytes(range(32))))
     Path("config.yaml").write_text("store: {url: 'redis://127.0.0.1:1/0'}\nkeyring: {file: keyring.json}\n")
     refused = cli("keys", "list")
 

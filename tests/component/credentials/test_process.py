@@ -13,20 +13,25 @@ from typing import Any
 import httpx2
 import pytest
 
+from services.credentials import keyring_file
 from services.credentials.client import connect
+from services.credentials.keyring import Keyring
+from services.credentials.settings import KeyringSettings, StoreSettings
+from services.credentials.vault_of import claim
 from tests.support.credentials import eventually
 from tests.support.redis_server import Server
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import json, sys
+from contextlib import nullcontext
 import msgspec
 from services.credentials.process import serve
 from services.credentials.settings import CredentialsSettings
 
 settings = msgspec.convert(json.loads(sys.argv[1]), CredentialsSettings)
 started = lambda server: print(json.dumps(server.ports), flush=True)
-sys.exit(serve(settings, {}, on_started=started))
+sys.exit(serve(settings, nullcontext({}), on_started=started))
 """
 
 
@@ -79,6 +84,7 @@ async def test_a_sidecar_starts_from_nothing_serves_and_ends_at_once(tmp_path: P
 @pytest.mark.promise("P-60")
 async def test_without_its_store_it_is_ready_and_says_what_is_missing(tmp_path: Path) -> None:
     with Server(tmp_path / "redis") as redis:
+        await claim(StoreSettings(dir=str(tmp_path / "state"), url=redis.url), KeyringSettings())
         async with process(settings(tmp_path, url=redis.url)) as child, httpx2.AsyncClient(trust_env=False) as http:
             port = await admin_port(child)
 
@@ -104,3 +110,32 @@ async def test_without_a_good_keyring_it_ends_and_writes_nothing(tmp_path: Path,
     assert child.returncode == 78
     assert len(errors.decode().splitlines()) == 1
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.promise("P-25")
+async def test_a_laptop_that_lost_its_keyring_starts_nothing_and_makes_none(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    await claim(StoreSettings(dir=str(state)), KeyringSettings())
+    (state / "keyring.json").unlink()
+    async with process(settings(tmp_path)) as child:
+        async with asyncio.timeout(20):
+            _, errors = await child.communicate()
+
+    assert child.returncode == 78
+    assert "the store holds records; restore the keyring" in errors.decode()
+    assert not (state / "keyring.json").exists()
+
+
+@pytest.mark.promise("P-25")
+async def test_a_shared_store_that_nobody_claimed_starts_nothing(tmp_path: Path) -> None:
+    keyring = tmp_path / "keyring.json"
+    keyring_file.create(keyring, Keyring.generate(bytes(range(32))))
+    with Server(tmp_path / "redis") as redis:
+        wanted = settings(tmp_path, url=redis.url) | {"keyring": {"file": str(keyring)}}
+        async with process(wanted) as child, asyncio.timeout(20):
+            _, errors = await child.communicate()
+        kept = redis.client().keys("*")
+
+    assert child.returncode == 78
+    assert "zcode-proxy init" in errors.decode()
+    assert kept == []
