@@ -7,13 +7,14 @@ says how it ended, so that the next request is asked the right thing.
 """
 
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 TOKEN_PATH: Final = "/v1/start-plan/token"  # noqa: S105 -- a path. POST TokenRequest -> TokenAnswer
 REPORT_PATH: Final = "/v1/start-plan/reports"  # POST Report -> nothing, 204
 LONGEST_WAIT: Final = 300.0  # seconds; a longer wish is cut to it
+WORKING_SECONDS: Final = 600.0  # a format that worked in the place of another is remembered so long (upstream.md 1)
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -43,6 +44,10 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     user_id: str | None = None
     captcha: Captcha | None = None  # None: send no captcha headers
     expires_at: float | None = None  # of the captcha token, seconds since the epoch; send it before
+    page: str | None = None  # where the owner completes captchas, for the message of a request that gives up
+    # What a gateway reported last, for as many seconds: replicas share it here, because each try asks here anyway.
+    working_format: Literal["anthropic", "openai"] | None = None
+    working_seconds: float = 0.0
 
 
 class Outcome(Enum):
@@ -63,6 +68,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     version: int
     outcome: Outcome
     attempt: int = 0
+    # With ACCEPTED: the other format's route is gone and this one works; to be handed out for WORKING_SECONDS.
+    working_format: Literal["anthropic", "openai"] | None = None
 
 
 class ErrorCode(Enum):

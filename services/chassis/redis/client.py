@@ -25,22 +25,26 @@ _ANSWER: Final = 0.25
 _SENTINEL_ANSWER: Final = 0.3
 
 
-def make_link(address: RedisAddress) -> Link:
-    """Make the client of an address; connects when it is first used. Raises OSError for unusable TLS files."""
+def make_link(address: RedisAddress, *, name: str) -> Link:
+    """
+    Make the client of an address; connects when it is first used. `name` is what the server calls it.
+
+    Raises OSError for unusable TLS files.
+    """
     context = None if address.tls is None else _context(address.tls)
-    settings = _settings(address) | _login(address.login.username, address.login.password)
+    settings = _settings(address, name) | _login(address.login.username, address.login.password)
     if address.shape is Shape.STANDALONE:
         ((host, port),) = address.hosts
         return SingleLink(_single(host, port, settings | {"db": address.db}, context), address.deadline)
     if address.shape is Shape.CLUSTER:
         return ClusterLink(_cluster(address.hosts, settings, context), address.deadline)
-    sentinel = AskingAllSentinel(address.hosts, _sentinel_settings(address), context)
+    sentinel = AskingAllSentinel(address.hosts, _sentinel_settings(address, name), context)
     managed = {} if context is None else {"connection_class": _with_context(SentinelManagedSSLConnection, context)}
     client = sentinel.master_for(address.master, db=address.db, **settings, **managed)
     return SentinelLink(client, address.deadline, sentinel)
 
 
-def _settings(address: RedisAddress) -> dict[str, Any]:
+def _settings(address: RedisAddress, name: str) -> dict[str, Any]:
     return {
         "socket_connect_timeout": max(_CONNECT, address.deadline),
         "socket_timeout": max(_ANSWER, address.deadline / 2),
@@ -48,7 +52,7 @@ def _settings(address: RedisAddress) -> dict[str, Any]:
         "max_connections": CONNECTIONS + 1,  # and one that hears of changes
         "protocol": 3,
         "retry": ONCE,
-        "client_name": "zcode-credentials",
+        "client_name": name,
         "driver_info": None,  # CLIENT SETINFO is a right that Redis before 7.2 does not know
         "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
@@ -58,9 +62,9 @@ def _login(username: str | None, password: Secret | None) -> dict[str, Any]:
     return {"username": username, "password": None if password is None else password.reveal()}
 
 
-def _sentinel_settings(address: RedisAddress) -> dict[str, Any]:
+def _sentinel_settings(address: RedisAddress, name: str) -> dict[str, Any]:
     login: Login = address.login
-    settings = _settings(address) | _login(login.sentinel_username, login.sentinel_password)
+    settings = _settings(address, name) | _login(login.sentinel_username, login.sentinel_password)
     return settings | {"socket_timeout": max(_SENTINEL_ANSWER, address.deadline / 2)}
 
 

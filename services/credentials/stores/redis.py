@@ -47,7 +47,7 @@ class RedisStore:
     def __init__(self, address: RedisAddress) -> None:
         self._names = KeyNames(address.prefix)
         self._replicas = address.wait
-        self._link = make_link(address)
+        self._link = make_link(address, name="zcode-credentials")
         self._changes = Changes(self._link, self._names.channel)
         self._wait = max(WAIT, int(400 * address.deadline))
         self._ticket = max(TICKET, int(4000 * address.deadline))
