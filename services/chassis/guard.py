@@ -31,52 +31,27 @@ uvicorn is pinned to one minor version for that reason; tests/component/guard is
 
 import asyncio
 import urllib.parse
-from collections import Counter
 from typing import Any, Final
 
 import httptools
 from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from services.chassis.direct import DirectCycle
 from services.chassis.http_guard.head import BARE, Head, examine, too_large
-from services.chassis.http_guard.limits import GuardLimits, Refusal
-from services.chassis.http_guard.sweeper import Sweeper
-from services.chassis.problem import ErrorWriter, write_problem
-
-HEAD: Final = 0  # the one that is false, which on_header relies on
-BODY: Final = 1
-DONE: Final = 2
-IDLE: Final = 3
-LINGER: Final = 4
+from services.chassis.http_guard.limits import Refusal
+from services.chassis.http_guard.timed import BODY, DONE, HEAD, IDLE, LINGER, Guard, TimedProtocol
 
 _PIPELINE_PAUSE: Final = 4  # waiting requests beyond which no more are read
 _MALFORMED: Final = "The request is not well-formed HTTP/1.1."
 
-
-class Guard:
-    """What all connections of one listener share."""
-
-    def __init__(self, limits: GuardLimits, error_writer: ErrorWriter = write_problem) -> None:
-        self.limits = limits
-        self.error_writer = error_writer
-        self.closing = False  # every answer from now on is the last of its connection
-        self.refusals: Counter[str] = Counter()  # by status, or by the reason a connection was closed without one
-        self._sweeper: Sweeper | None = None
-
-    def start(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
-        """Begin to watch the deadlines of these connections; the set is the server's own and changes."""
-        self._sweeper = Sweeper(self.limits.sweep, connections)
-        self._sweeper.start(loop)
-
-    def stop(self) -> None:
-        if self._sweeper is not None:
-            self._sweeper.stop()
+AnyCycle = RequestResponseCycle | DirectCycle
 
 
-class GuardProtocol(HttpToolsProtocol):
+class GuardProtocol(TimedProtocol):
     """One client connection; see the module's theory of operation."""
 
     def __init__(
@@ -87,22 +62,14 @@ class GuardProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(config, server_state, app_state, loop)
-        self.guard = guard
-        self.limits = guard.limits
-        self.phase = HEAD
-        self.since = 0.0  # when the phase began, in the loop's time
-        self.running: RequestResponseCycle | None = None  # the request being answered; `cycle` is the one parsed last
-        self.begun = False  # any byte of any request has come
-        self.deaf = False
+        super().__init__(guard, config, server_state, app_state, loop)
+        self.running: AnyCycle | None = None  # the request being answered; `cycle` is the one parsed last
+        self.direct: DirectCycle | None = None  # `cycle`, if it is one that is served without ASGI
         self.head = BARE
         self.head_bytes = 0  # of an unfinished head
-        self.received = 0  # bytes that came while a body was awaited, framing included
         self.payload = 0
         self.untaken = 0  # of a body that the parser leaves to us, see _take_upgrade
         self.ended = False  # a message ended within the current read
-        self.stalled_at = -1  # unsent bytes when the client last took some
-        self.stalled_since = 0.0
 
     # The connection's events
 
@@ -189,6 +156,10 @@ class GuardProtocol(HttpToolsProtocol):
         if head is not BARE:
             keep_alive = self._await_body(head) and keep_alive
         cycle: Any = self.cycle  # None until the first request, whatever its declaration says
+        free = cycle is None or cycle.response_complete or cycle.disconnected
+        self.direct = None
+        if free and self.guard.direct and self._served_directly(method, url, head, keep_alive=keep_alive):
+            return
         self.cycle = RequestResponseCycle(
             self._scope(method, url, version),
             self.transport,
@@ -202,7 +173,7 @@ class GuardProtocol(HttpToolsProtocol):
             keep_alive,
             self.on_response_complete,
         )
-        if cycle is None or cycle.response_complete or cycle.disconnected:
+        if free:
             self.running = self.cycle
             self._start_asgi_task(self.cycle, self.app)
             return
@@ -210,6 +181,23 @@ class GuardProtocol(HttpToolsProtocol):
         if len(self.pipeline) > _PIPELINE_PAUSE:
             # Not for the first few: a connection that is not read from does not notice that its client is gone.
             self.flow.pause_reading()
+
+    def _served_directly(self, method: bytes, url: bytes, head: Head, *, keep_alive: bool) -> bool:
+        """Make a cycle without ASGI, if there is a route for that and it admits the request."""
+        path = url.partition(b"?")[0]
+        route = self.guard.direct.get(path)
+        if route is None or head.expects or head.upgrade:  # rare ways to begin, which the application's cycle knows
+            return False
+        peer = self.client[0] if self.client else None
+        serve = route.admit(method, path, self.headers, peer)
+        if serve is None:
+            return False
+        cycle = DirectCycle(
+            serve, self.transport, self.flow, self.tasks, self.on_response_complete, keep_alive=keep_alive
+        )
+        self.cycle = cycle  # type: ignore[assignment]  # it has what the protocol uses of one
+        self.running = self.direct = cycle
+        return True
 
     def _scope(self, method: bytes, url: bytes, version: str) -> HTTPScope:
         path, _, query = url.partition(b"?")
@@ -245,6 +233,9 @@ class GuardProtocol(HttpToolsProtocol):
         self.payload += len(body)
         if self.payload > self.head.limit:
             raise too_large(self.head.limit)
+        if self.direct is not None:
+            self.direct.take(body)
+            return
         cycle = self.cycle
         if cycle.response_complete:
             return
@@ -264,7 +255,10 @@ class GuardProtocol(HttpToolsProtocol):
             return
         self.phase = DONE
         cycle.more_body = False
-        cycle.message_event.set()
+        if self.direct is not None:
+            self.direct.begin()
+        else:
+            cycle.message_event.set()
 
     def _take_body(self, data: bytes) -> None:
         """
@@ -286,6 +280,11 @@ class GuardProtocol(HttpToolsProtocol):
         self.deaf = True
 
     # The answer's events
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if isinstance(self.running, DirectCycle):
+            self.running.drained()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -325,7 +324,10 @@ class GuardProtocol(HttpToolsProtocol):
 
     def _abandon(self, cycle: RequestResponseCycle) -> bool:
         """Take a request back whose body is not coming; returns whether its refusal may be written now."""
-        cycle.body = bytearray()
+        if self.direct is not None:
+            self.direct.drop_body()
+        else:
+            cycle.body = bytearray()
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
             return False
@@ -348,48 +350,3 @@ class GuardProtocol(HttpToolsProtocol):
         if self.parser.get_method() != b"HEAD":
             lines.append(body)
         self.transport.write(b"".join(lines))
-
-    # Deadlines
-
-    def look(self, now: float) -> None:
-        """Act on whatever has passed its deadline."""
-        limits, phase, age = self.limits, self.phase, now - self.since
-        if phase == BODY:
-            self._look_at_body(age)
-        elif phase == HEAD:
-            if age >= limits.header_seconds and not self.deaf:
-                self._head_is_late()
-        elif phase == IDLE:
-            if age >= limits.keep_alive:
-                self.transport.close()
-        elif phase == LINGER and age >= limits.linger:
-            self.transport.abort()
-        if self.flow.write_paused or self.transport.is_closing():
-            self._look_at_writing(now)
-        else:
-            self.stalled_at = -1
-
-    def _head_is_late(self) -> None:
-        if not self.begun:
-            self.guard.refusals["silent"] += 1
-            self.deaf = True
-            self.transport.close()
-        else:
-            self.refuse(408, f"The headers took longer than {self.limits.header_seconds:g} s.", linger=False)
-
-    def _look_at_body(self, age: float) -> None:
-        limits = self.limits
-        if self.flow.read_paused:
-            # It is the application that does not read; the client is not to blame for that time.
-            self.since += limits.sweep
-        elif age >= min(limits.body_seconds, limits.body_grace_seconds + self.received / limits.body_rate):
-            self.refuse(408, "The request body comes too slowly.", linger=False)
-
-    def _look_at_writing(self, now: float) -> None:
-        unsent = self.transport.get_write_buffer_size()
-        if self.stalled_at < 0 or unsent < self.stalled_at:
-            self.stalled_at = unsent
-            self.stalled_since = now
-        elif now - self.stalled_since >= self.limits.write_stall:
-            self.guard.refusals["stalled"] += 1
-            self.transport.abort()

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from services.chassis.guard import Guard, GuardProtocol
+from services.chassis.direct import DirectRoute
+from services.chassis.guard import GuardProtocol
 from services.chassis.http_guard.limits import GuardLimits
+from services.chassis.http_guard.timed import Guard
 from services.chassis.listening import bind_tcp, bind_unix, unlink_unix
 from services.chassis.problem import ErrorWriter, write_problem
 
@@ -29,6 +32,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """What to serve, where, and to whom."""
 
     app: Any  # an ASGI 3 application
+    direct: Mapping[bytes, DirectRoute] = {}  # by raw path: what is served without ASGI, while no proxy is trusted
     host: str = "127.0.0.1"
     port: int = 0  # 0: the system chooses
     uds: str | None = None  # a unix socket's path, in place of host and port
@@ -66,7 +70,9 @@ class Site:
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
-        self.guard = Guard(listener.limits, listener.error_writer)
+        # A trusted proxy's word on who calls is read by uvicorn's middleware, in front of the application only.
+        direct = {} if listener.forwarded_allow_ips else listener.direct
+        self.guard = Guard(listener.limits, listener.error_writer, direct)
         self._config = uvicorn_config(listener)
         self._lifespan = self._config.lifespan_class(self._config)
         self._state = ServerState()

@@ -102,11 +102,11 @@ def create_gateway(
     metrics = GatewayMetrics(registry, is_known_model=lambda name: catalogue.find(name) is not None)
     slots = Slots(limits.streams, limits.queue, limits.queue_seconds, waited=metrics.waited)
     request_log = RequestLog()
-    ledger = Ledger(metrics.take)
+    ledger = Ledger(*([metrics.take] if settings.telemetry.metrics else []))
     transport = transport or _transport(settings)
     leases = leases or ConfiguredLeases(rules.upstream_key(settings))
     exchange = Exchange(_exchange_settings(settings, catalogue), transport, leases, slots, keeper)
-    hot = _hot_routes(settings, exchange, _Observers(request_log, ledger), tasks, clock)
+    hot = _hot_routes(settings, exchange, _Observers(request_log, ledger), clock)
     health = health or Health()
     entry = Entry(
         hot,
@@ -131,9 +131,7 @@ def create_gateway(
     )
 
 
-def _hot_routes(
-    settings: GatewaySettings, exchange: Exchange, observer: Observer, tasks: Tasks, clock: Clock
-) -> dict[str, HotRoute]:
+def _hot_routes(settings: GatewaySettings, exchange: Exchange, observer: Observer, clock: Clock) -> dict[str, HotRoute]:
     """Return the data path by exact path."""
     limit = settings.limits.body
     hot: dict[str, HotRoute] = {
@@ -141,14 +139,13 @@ def _hot_routes(
             client_format,
             exchange,
             observer,
-            tasks,
             body_limit=limit,
             default_model=settings.default_model,
             clock=clock.monotonic,
         )
         for path, client_format in PATHS.items()
     }
-    hot[COUNT_TOKENS] = CountTokensEndpoint(tasks, body_limit=limit)
+    hot[COUNT_TOKENS] = CountTokensEndpoint(body_limit=limit)
     return hot
 
 

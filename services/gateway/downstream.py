@@ -1,15 +1,17 @@
 """
 The client's side of an exchange: reading its request, writing the answer, noticing that it left.
 
+`Downstream` is the port; `chassis.direct.DirectCycle` is the fast way to be one, `AsgiDownstream` the general one.
 Writes are synchronous pushes. A client that does not keep up makes `write` return False and later calls
 `on_drained`; what comes meanwhile is kept, and its size is bounded because the relay pauses the upstream.
-Knows ASGI and nothing of dialects.
+Knows nothing of dialects.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, Protocol
 
+from services.chassis.direct import ClientGone
 from services.chassis.process import Tasks
 from services.gateway.stepping import Suspended, Watch, step
 
@@ -28,16 +30,59 @@ class BodyTooLarge(Exception):
         self.limit = limit
 
 
-class ClientGone(Exception):
-    """The client left before its request was complete."""
-
-
 def _nothing() -> None:
     """Nobody wants to know."""
 
 
-class Downstream:
+class Downstream(Protocol):
     """One client request and its answer. `gone` is true once nobody listens any more."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the head of the answer was given."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer was ended or broken off."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task that serves the request."""
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole request body; raises BodyTooLarge as soon as it is, ClientGone when it never completes."""
+
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        """Call `on_gone` once when the client leaves before the answer is complete."""
+
+    def stop_watching(self) -> None:
+        """Release the watch on the client; the answer is complete or given up."""
+
+    def start(self, status: int, headers: RawHeaders) -> None:
+        """Give the head of the answer; a server may keep it for the first `write` or `finish`."""
+
+    def write(self, data: bytes) -> bool:
+        """Send a part of the body; False asks the caller to hold back until `on_drained`."""
+
+    def finish(self, data: bytes = b"") -> None:
+        """Send the last part of the body and end the answer."""
+
+    def on_drained(self, callback: Callable[[], None] | None) -> None:
+        """Set what is called whenever a client that was slow has caught up; None: nobody waits for that any more."""
+
+    async def flushed(self) -> None:
+        """Wait until what was written cannot be lost by the end of the request's task."""
+
+    def abort(self) -> None:
+        """Break an answer off without its end, so that the client sees that it is not whole."""
+
+
+class AsgiDownstream:
+    """A Downstream over ASGI's `receive` and `send`."""
 
     __slots__ = (
         "_blocked",
@@ -69,6 +114,11 @@ class Downstream:
         self.started = False
         self.finished = False
         self.gone = False
+
+    @property
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task that serves the request: whichever asks."""
+        return asyncio.current_task()
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole request body; raises BodyTooLarge as soon as it is, ClientGone when it never completes."""

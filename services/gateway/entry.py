@@ -7,18 +7,19 @@ Authorises on the path as the server decoded it, matched as an exact string, nev
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
+from services.chassis.direct import DirectCycle, DirectRoute, Headers, Serve
 from services.chassis.process import Tasks
 from services.gateway.cors import Cors
-from services.gateway.downstream import Downstream, Message, Receive, Send
+from services.gateway.downstream import AsgiDownstream, Message, Receive, Send
 from services.gateway.guard import ClientKeys, peer_of, presented_key
 from services.gateway.inbound import Inbound
 from services.gateway.rescue import dialect_of_path, fault_of_exception, write_error
 from services.gateway.translation.own_faults import bad_request, method_not_allowed
 
-HotRoute = Callable[[Inbound], Awaitable[None]]
+HotRoute = Callable[[Inbound], Coroutine[Any, Any, None]]
 Framework = Callable[[Any, Any, Any], Awaitable[None]]
 
 _PROBED: Final = ("GET", "HEAD")  # Claude Code asks for `/` to see whether somebody is there
@@ -44,12 +45,29 @@ class Entry:
         self._tasks = tasks
         self._hosts = frozenset(host.encode("ascii") for host in allowed_hosts)
 
+    def direct(self) -> Mapping[bytes, DirectRoute]:
+        """Return the hot routes for a listener that serves them without ASGI."""
+        return {path.encode("ascii"): _DirectRoute(self, route) for path, route in self.hot.items()}
+
+    def admitted(self, path: str, headers: Headers, peer: str | None) -> Inbound | None:
+        """Return a request whose caller is known; None for one that `__call__` has to refuse, in its own words."""
+        inbound = Inbound("POST", path, dict(headers), time.monotonic())
+        if self._hosts and inbound.headers.get(b"host") not in self._hosts:
+            return None
+        try:
+            inbound.caller = self._keys.caller_of(presented_key(inbound.headers), peer)
+        except Exception:  # noqa: BLE001  # whatever it is, `__call__` meets it again and writes an answer
+            return None
+        inbound.cors = self._cors.answer_headers(inbound.headers)
+        return inbound
+
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request or the server's lifespan."""
         if scope["type"] != "http":
             await self._framework(scope, receive, send)
             return
-        inbound = Inbound(scope, receive, send, time.monotonic())
+        inbound = Inbound(scope["method"], scope["path"], dict(scope["headers"]), time.monotonic())
+        inbound.client = AsgiDownstream(receive, send, self._tasks)
         inbound.cors = self._cors.answer_headers(inbound.headers)
         if await self._answered_without_key(inbound):
             return
@@ -82,7 +100,7 @@ class Entry:
         return True
 
     def _empty(self, inbound: Inbound, status: int, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        client = Downstream(inbound.receive, inbound.send, self._tasks)
+        client = inbound.client
         client.start(status, [*_ids(inbound), *headers])
         client.finish()
 
@@ -90,9 +108,31 @@ class Entry:
         self._write(inbound, fault_of_exception(error, inbound.request_id), ())
 
     def _write(self, inbound: Inbound, fault: Any, extra: tuple[tuple[bytes, bytes], ...]) -> None:
-        client = Downstream(inbound.receive, inbound.send, self._tasks)
         dialect = dialect_of_path(inbound.path, inbound.headers)
-        write_error(client, dialect, fault, inbound.request_id, (*inbound.cors, *extra))
+        write_error(inbound.client, dialect, fault, inbound.request_id, (*inbound.cors, *extra))
+
+
+class _DirectRoute:
+    """A hot route as the listener's guard sees it."""
+
+    def __init__(self, entry: Entry, route: HotRoute) -> None:
+        self._entry = entry
+        self._route = route
+
+    def admit(self, method: bytes, path: bytes, headers: Headers, peer: str | None) -> Serve | None:
+        """Admit a POST of a known caller."""
+        if method != b"POST":
+            return None
+        inbound = self._entry.admitted(path.decode("ascii"), headers, peer)
+        if inbound is None:
+            return None
+        route = self._route
+
+        def serve(client: DirectCycle) -> Coroutine[Any, Any, None]:
+            inbound.client = client
+            return route(inbound)
+
+        return serve
 
 
 def _ids(inbound: Inbound) -> tuple[tuple[bytes, bytes], ...]:

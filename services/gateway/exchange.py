@@ -86,7 +86,7 @@ class Exchange:
         route = select_route(settings.routes, settings.upstream_format, call.format)
         lease = self._leases.current(route, call.model)
         preparation = self._prepare(call, route, lease)
-        _note(observation, call, route, lease, preparation)
+        note(observation, call, route, lease, preparation)
         if not self._slots.take():
             await self._slots.wait()
         try:
@@ -129,7 +129,7 @@ class Exchange:
         delivery = StreamDelivery(call, route, preparation, client, observation, settings)
         stream = delivery.stream
         self._keeper.add(stream)
-        task = asyncio.current_task()
+        task = client.task
         if task is not None:
             stream.on_cut(lambda: _interrupt(task))
         try:
@@ -229,9 +229,10 @@ def _interrupt(task: asyncio.Task[None]) -> None:
     task.cancel("the process ends")
 
 
-def _note(
+def note(
     observation: Observation, call: ClientCall, route: UpstreamRoute, lease: Lease, preparation: Preparation
 ) -> None:
+    """Write down what is known of a call before it goes."""
     observation.upstream_format = route.format.value
     observation.provider = route.provider
     observation.plan = route.plan.value

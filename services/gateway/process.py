@@ -64,6 +64,7 @@ def listeners(
     server = settings.server
     public = Listener(
         app=gateway.entry,
+        direct=gateway.entry.direct(),
         host=rules.bind_host(settings),
         port=server.port,
         limits=guard_limits(settings.limits),

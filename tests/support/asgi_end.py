@@ -11,6 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from services.chassis.process import Tasks
+from services.gateway.downstream import AsgiDownstream
+from services.gateway.inbound import Inbound
+
 _DISCONNECT = {"type": "http.disconnect"}
 
 
@@ -52,6 +56,12 @@ class AsgiEnd:
         self.headers: list[tuple[bytes, bytes]] = []
         self.parts: list[bytes] = []
         self.whole = False
+
+    def inbound(self, begun_at: float = 0.0) -> Inbound:
+        """Return the request as a hot route of the gateway gets it."""
+        inbound = Inbound(self.scope["method"], self.scope["path"], dict(self.scope["headers"]), begun_at)
+        inbound.client = AsgiDownstream(self.receive, self.send, Tasks())
+        return inbound
 
     async def receive(self) -> dict[str, Any]:
         """Give the next piece of the request, or wait until the client leaves."""

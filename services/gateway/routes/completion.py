@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from services.chassis.process import Tasks
+from services.chassis.direct import ClientGone
 from services.gateway.call import ClientCall, peek
-from services.gateway.downstream import ClientGone, Downstream
+from services.gateway.downstream import Downstream
 from services.gateway.errors import Overloaded, Unauthenticated
 from services.gateway.exchange import Exchange
 from services.gateway.identity import allowed_beta, client_session
@@ -34,7 +34,6 @@ class CompletionEndpoint:
         client_format: WireFormat,
         exchange: Exchange,
         observer: Observer,
-        tasks: Tasks,
         *,
         body_limit: int,
         default_model: str | None,
@@ -43,14 +42,13 @@ class CompletionEndpoint:
         self._format = client_format
         self._exchange = exchange
         self._observer = observer
-        self._tasks = tasks
         self._body_limit = body_limit
         self._default_model = default_model
         self._clock = clock
 
     async def __call__(self, inbound: Inbound) -> None:
         """Serve one request; never raises, and takes a cancellation for the end of the client or of the process."""
-        client = Downstream(inbound.receive, inbound.send, self._tasks)
+        client = inbound.client
         observation = Observation(inbound.method, inbound.path, inbound.request_id, inbound.begun_at)
         observation.client_format = self._format.value
         observation.key_id = inbound.caller.key_id
@@ -105,7 +103,7 @@ class CompletionEndpoint:
             session=client_session(headers),
             head=((b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors),
         )
-        task = asyncio.current_task()
+        task = client.task
         if task is not None:
             client.watch(lambda: _cancel(task))
         await self._exchange.run(call, client, observation)

@@ -4,8 +4,7 @@ from typing import Final
 
 import msgspec
 
-from services.chassis.process import Tasks
-from services.gateway.downstream import ClientGone, Downstream
+from services.chassis.direct import ClientGone
 from services.gateway.inbound import Inbound
 from services.gateway.rescue import fault_of_exception, write_error
 from services.gateway.translation.count import count_request_tokens
@@ -17,13 +16,12 @@ PATH: Final = "/v1/messages/count_tokens"
 class CountTokensEndpoint:
     """Answers with `{"input_tokens": n}`."""
 
-    def __init__(self, tasks: Tasks, *, body_limit: int) -> None:
-        self._tasks = tasks
+    def __init__(self, *, body_limit: int) -> None:
         self._body_limit = body_limit
 
     async def __call__(self, inbound: Inbound) -> None:
         """Serve one request."""
-        client = Downstream(inbound.receive, inbound.send, self._tasks)
+        client = inbound.client
         try:
             body = await client.read_body(self._body_limit)
             answer = msgspec.json.encode({"input_tokens": count_request_tokens(body)})

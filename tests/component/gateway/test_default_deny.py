@@ -44,7 +44,7 @@ async def gateway() -> AsyncIterator[RunningGateway]:
         yield running
 
 
-def test_every_route_has_a_policy(gateway: RunningGateway) -> None:
+async def test_every_route_has_a_policy(gateway: RunningGateway) -> None:
     assert set(_POLICY) == _routes(gateway.gateway)
 
 

@@ -77,7 +77,7 @@ async def test_silent_and_dripping_connections_are_closed_and_others_do_not_noti
     assert left == 1  # within the deadline and one second, all but the well-behaved one
     assert growth.mib <= 32
     # Below a few milliseconds the machine's own noise is larger than what the promise is about.
-    assert busy <= max(3 * idle, 0.02)
+    assert busy <= max(3 * idle, 0.05)
 
 
 def _connect(port: int) -> socket.socket:

@@ -11,7 +11,7 @@ import pytest
 
 from services.chassis.process import Tasks
 from services.gateway.delivery import BatchDelivery, DeliverySettings, StreamDelivery
-from services.gateway.downstream import Downstream
+from services.gateway.downstream import AsgiDownstream
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation
 from services.gateway.translation.context import ResponseContext
@@ -79,7 +79,7 @@ class Desk:
             client_call(client, **call),
             upstream_route(upstream),
             Preparation(body=b"{}", context=context, dropped=dropped),
-            Downstream(self.client.receive, self.client.send, tasks),
+            AsgiDownstream(self.client.receive, self.client.send, tasks),
             self.observation,
             settings,
         )

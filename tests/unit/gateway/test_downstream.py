@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.chassis.direct import ClientGone
 from services.chassis.process import Tasks
-from services.gateway.downstream import BodyTooLarge, ClientGone, Downstream
+from services.gateway.downstream import AsgiDownstream, BodyTooLarge, Downstream
 from tests.support.memory_client import MemoryClient, settle
 
 HEADERS = [(b"content-type", b"text/plain")]
@@ -19,7 +20,7 @@ async def tasks() -> AsyncIterator[Tasks]:
 
 
 def _downstream(client: MemoryClient, tasks: Tasks) -> Downstream:
-    return Downstream(client.receive, client.send, tasks)
+    return AsgiDownstream(client.receive, client.send, tasks)
 
 
 @pytest.mark.parametrize("parts", [(b"abcdef",), (b"abc", b"def"), (b"", b"abcdef", b"")])

@@ -7,7 +7,6 @@ import pytest
 from services.chassis.process import Tasks
 from services.chassis.secret import Secret
 from services.gateway.cors import Cors
-from services.gateway.downstream import Downstream
 from services.gateway.entry import Entry
 from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
 from services.gateway.inbound import Inbound
@@ -34,7 +33,7 @@ class _House:
 
     async def _serve(self, inbound: Inbound) -> None:
         self.hot.append(inbound)
-        client = Downstream(inbound.receive, inbound.send, self.tasks)
+        client = inbound.client
         client.start(200, [(b"content-length", b"2")])
         client.finish(b"ok")
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.chassis.process import Tasks
-from services.gateway.downstream import Downstream
+from services.gateway.downstream import AsgiDownstream
 from services.gateway.event_stream import COMMENT, EventStream, Keeper
 from services.gateway.translation.fault import Fault
 from tests.support.memory_client import MemoryClient
@@ -22,7 +22,7 @@ class Served:
 
     def __init__(self, tasks: Tasks) -> None:
         self.client = MemoryClient()
-        self.downstream = Downstream(self.client.receive, self.client.send, tasks)
+        self.downstream = AsgiDownstream(self.client.receive, self.client.send, tasks)
         self.interrupted = 0
         self.stream = EventStream(self.downstream, lambda: HEAD, _error_event, now=BORN, hold=HOLD, ping=PING)
 

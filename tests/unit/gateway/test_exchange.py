@@ -14,7 +14,7 @@ from services.chassis.secret import Secret
 from services.gateway.admission import Slots
 from services.gateway.delivery import DeliverySettings
 from services.gateway.dialect import Dialect
-from services.gateway.downstream import Downstream
+from services.gateway.downstream import AsgiDownstream
 from services.gateway.errors import GatewayError, Misconfigured, Overloaded, UpstreamRefused, UpstreamUnreachable
 from services.gateway.event_stream import Keeper
 from services.gateway.exchange import Exchange, ExchangeSettings
@@ -105,7 +105,7 @@ class Desk:
         leases = leases or ConfiguredLeases(Secret("up.key"))
         self.exchange = Exchange(settings, self.transport, leases, self.slots, self.keeper)
         self.client = MemoryClient()
-        self.downstream = Downstream(self.client.receive, self.client.send, tasks)
+        self.downstream = AsgiDownstream(self.client.receive, self.client.send, tasks)
         self.observation: Observation = observation(time.monotonic())
 
     async def run(self, client: WireFormat = OPENAI, body: bytes | None = None, **fields: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.chassis.process import Tasks
-from services.gateway.downstream import Downstream
+from services.gateway.downstream import AsgiDownstream
 from services.gateway.event_stream import EventStream
 from services.gateway.relay import StreamRelay, collect, pour
 from services.gateway.translation.fault import Fault
@@ -24,7 +24,7 @@ class Relayed:
 
     def __init__(self, tasks: Tasks, *, limit: int | None = None) -> None:
         self.client = MemoryClient()
-        downstream = Downstream(self.client.receive, self.client.send, tasks)
+        downstream = AsgiDownstream(self.client.receive, self.client.send, tasks)
         self.stream = EventStream(
             downstream, list, lambda fault: fault.message.encode(), now=time.monotonic(), hold=10.0, ping=15.0
         )

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from services.chassis.process import Tasks
-from services.gateway.downstream import BodyTooLarge, Downstream
+from services.gateway.downstream import AsgiDownstream, BodyTooLarge
 from services.gateway.errors import NotFound
 from services.gateway.rescue import dialect_of_path, fault_of_exception, speaks_anthropic, write_error
 from services.gateway.translation.own_faults import bad_request, not_found_route
@@ -92,7 +92,7 @@ def test_of_an_unforeseen_failure_the_log_gets_the_frames_and_nobody_gets_the_me
 
 async def test_an_error_is_one_whole_answer() -> None:
     end = AsgiEnd("POST", "/v1/messages")
-    client = Downstream(end.receive, end.send, Tasks())
+    client = AsgiDownstream(end.receive, end.send, Tasks())
 
     status = write_error(client, ANTHROPIC, bad_request("no", status=422), "id-1", ((b"allow", b"POST"),))
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.chassis.process import Tasks
 from services.gateway.call import ClientCall
-from services.gateway.downstream import Downstream
+from services.gateway.downstream import AsgiDownstream, Downstream
 from services.gateway.errors import UpstreamRefused
 from services.gateway.guard import Caller
 from services.gateway.inbound import Inbound
@@ -56,7 +56,6 @@ class _Desk:
             WireFormat.OPENAI,
             exchange,  # type: ignore[arg-type]  # the one method that the endpoint calls
             self,
-            Tasks(),
             body_limit=limit,
             default_model=default_model,
             clock=lambda: 77.0,
@@ -71,7 +70,7 @@ class _Desk:
         return end
 
     def inbound(self, end: AsgiEnd) -> Inbound:
-        inbound = Inbound(end.scope, end.receive, end.send, 70.0)
+        inbound = end.inbound(70.0)
         inbound.cors = ((b"vary", b"origin"),)
         return inbound
 
@@ -248,7 +247,7 @@ async def test_an_answer_that_is_complete_stays_it() -> None:
             await asyncio.sleep(0.01)
         await end.send(message)
 
-    inbound.send = slow
+    inbound.client = AsgiDownstream(end.receive, slow, Tasks())
     task = asyncio.ensure_future(desk.endpoint(inbound))
     await stuck.wait()
     task.cancel()

@@ -2,7 +2,6 @@
 
 import pytest
 
-from services.chassis.process import Tasks
 from services.gateway.inbound import Inbound
 from services.gateway.routes.count_tokens import CountTokensEndpoint
 from tests.support.asgi_end import AsgiEnd
@@ -11,9 +10,9 @@ _BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 
 
 async def _asked(end: AsgiEnd, *, limit: int = 1000) -> Inbound:
-    inbound = Inbound(end.scope, end.receive, end.send, 0.0)
+    inbound = end.inbound(0.0)
     inbound.cors = ((b"vary", b"origin"),)
-    await CountTokensEndpoint(Tasks(), body_limit=limit)(inbound)
+    await CountTokensEndpoint(body_limit=limit)(inbound)
     return inbound
 
 
