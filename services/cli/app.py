@@ -20,6 +20,7 @@ from services.cli import (
     rotate,
     serve,
     simulator,
+    usage,
     version,
 )
 from services.cli.exits import MEANINGS, Exit
@@ -40,6 +41,7 @@ app.command()(env.env)
 app.command()(doctor.doctor)
 app.command()(models.models)
 app.command()(metrics.metrics)
+app.command()(usage.usage)
 app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
 app.add_typer(rotate.app, name="rotate")

@@ -1,21 +1,14 @@
 """`zcode-proxy metrics`: every metric there is, from the declarations that the services export by."""
 
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from services.chassis import telemetry
-from services.chassis.telemetry import Family
 from services.cli.output import as_json, say, table
-from services.credentials import metrics as credentials
-from services.gateway import metrics as gateway
 
-SERVICES: Final[dict[str, tuple[Family, ...]]] = {
-    "every process": (*telemetry.CHASSIS, *telemetry.PROCESS),
-    "gateway": gateway.FAMILIES,
-    "credentials": credentials.FAMILIES,
-}
+if TYPE_CHECKING:
+    from services.chassis.telemetry import Family
 
 _HEAD: Final = """# Metrics
 
@@ -36,11 +29,13 @@ def metrics(
     if page:
         say(catalogue_page())
     elif json:
-        as_json([_shown(service, family) for service, families in SERVICES.items() for family in families])
+        as_json(
+            [_shown(service, family) for service, families in families_of_services().items() for family in families]
+        )
     else:
         rows = [
             (family.shown, family.kind, ", ".join(family.labels), service)
-            for service, families in SERVICES.items()
+            for service, families in families_of_services().items()
             for family in families
         ]
         table(("Metric", "Kind", "Labels", "Of"), rows)
@@ -48,10 +43,26 @@ def metrics(
 
 def catalogue_page() -> str:
     """Return docs/metrics.md, without the last line's end."""
-    return "\n".join([_HEAD, *(line for name, families in SERVICES.items() for line in _section(name, families))])
+    return "\n".join(
+        [_HEAD, *(line for name, families in families_of_services().items() for line in _section(name, families))]
+    )
 
 
-def _section(name: str, families: Iterable[Family]) -> list[str]:
+def families_of_services() -> "dict[str, tuple[Family, ...]]":
+    """Return every family by the service that exports it."""
+    from services.chassis import telemetry  # noqa: PLC0415 - heavy imports stay out of the other commands
+    from services.credentials import metrics as credentials  # noqa: PLC0415 - as above
+    from services.gateway import metrics as gateway  # noqa: PLC0415 - as above
+    from services.gateway import usage_book  # noqa: PLC0415 - as above
+
+    return {
+        "every process": (*telemetry.CHASSIS, *telemetry.PROCESS),
+        "gateway": (*gateway.FAMILIES, *usage_book.FAMILIES),
+        "credentials": credentials.FAMILIES,
+    }
+
+
+def _section(name: str, families: "Iterable[Family]") -> list[str]:
     rows = [
         f"| `{family.shown}` | {family.kind} | {family.unit} | {', '.join(f'`{label}`' for label in family.labels)} "
         f"| {family.help}{_buckets(family)} |"
@@ -61,11 +72,11 @@ def _section(name: str, families: Iterable[Family]) -> list[str]:
     return [f"## {title}", "", "| metric | kind | unit | labels | meaning |", "|---|---|---|---|---|", *rows, ""]
 
 
-def _buckets(family: Family) -> str:
+def _buckets(family: "Family") -> str:
     return f" Buckets {family.bounds[0]:g} to {family.bounds[-1]:g}." if family.bounds else ""
 
 
-def _shown(service: str, family: Family) -> dict[str, object]:
+def _shown(service: str, family: "Family") -> dict[str, object]:
     return {
         "name": family.shown,
         "kind": family.kind,

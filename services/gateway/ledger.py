@@ -33,6 +33,8 @@ class Ledger:
 
     def observe(self, observation: Observation) -> None:
         """Take note of one exchange."""
+        if not self._takers:
+            return
         self._waiting.append(observation)
         if self._handle is None:
             self._handle = asyncio.get_running_loop().call_later(self._interval, self.flush)
