@@ -44,7 +44,6 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     user_id: str | None = None
     captcha: Captcha | None = None  # None: send no captcha headers
     expires_at: float | None = None  # of the captcha token, seconds since the epoch; send it before
-    page: str | None = None  # where the owner completes captchas, for the message of a request that gives up
     # What a gateway reported last, for as many seconds: replicas share it here, because each try asks here anyway.
     working_format: Literal["anthropic", "openai"] | None = None
     working_seconds: float = 0.0

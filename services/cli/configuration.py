@@ -10,14 +10,15 @@ import typer
 
 from services.chassis.settings import Loaded, load_settings
 from services.chassis.settings_document import Fault, Place
+from services.chassis.text_file import read_text
 from services.cli.exits import Exit
 from services.cli.output import complain
+from services.gateway import system_blocks
 from services.gateway.settings import VARIABLES, GatewaySettings
 from services.gateway.settings_rules import complaints
 
 CONFIG_VARIABLE: Final = "ZCODE_PROXY_CONFIG"
 DEFAULT_FILE: Final = "config.yaml"
-_MAX_BYTES: Final = 1024 * 1024  # of a configuration or secret file; a wrong path may be a device or a disk image
 
 
 class FoundFile(msgspec.Struct, frozen=True):
@@ -43,18 +44,6 @@ def source_words(given: Path | None) -> str:
     return str(find_file(given, os.environ).path or "the environment and the defaults (no file)")
 
 
-def read_text(name: str) -> str:
-    """Read a small UTF-8 file; `~` is the home directory. Raises OSError or UnicodeDecodeError."""
-    path = Path(name).expanduser()
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a directory")
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
-        raise OSError(27, "larger than 1 MiB")
-    return content.decode("utf-8-sig")
-
-
 def load(
     given: Path | None,
     environ: Mapping[str, str] | None = None,
@@ -78,7 +67,10 @@ def load(
         read_file=read_text,
         file_name=str(found.path or DEFAULT_FILE),
         options=options,
-        validate=complaints,
+        validate=lambda settings: (
+            *complaints(settings),
+            *system_blocks.complaints(settings.start_plan, read_text),
+        ),
     )
     if fault is None:
         return loaded

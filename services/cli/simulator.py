@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.chassis.settings import Variables, load_settings
-from services.cli.configuration import read_text
+from services.chassis.text_file import read_text
 from services.cli.exits import Exit
 from services.cli.output import complain
 from services.simulator.settings import ENV, SimulatorSettings

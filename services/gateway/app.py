@@ -14,10 +14,13 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from prometheus_client import CollectorRegistry
 
+from services.captcha.client import CaptchaService
+from services.captcha.settings import page_address
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.health import Health
 from services.chassis.process import Tasks
 from services.chassis.telemetry import Vitals, vitals
+from services.chassis.text_file import read_text
 from services.gateway import settings_rules as rules
 from services.gateway.admission import Slots
 from services.gateway.catalogue import Catalogue
@@ -28,6 +31,7 @@ from services.gateway.entry import Entry, HotRoute
 from services.gateway.errors import GatewayError
 from services.gateway.event_stream import Keeper
 from services.gateway.exchange import Exchange, ExchangeSettings
+from services.gateway.format_memory import FormatMemory
 from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
 from services.gateway.identity import Platform, static_headers
 from services.gateway.leases import ConfiguredLeases, Leases
@@ -41,8 +45,11 @@ from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
 from services.gateway.routes.count_tokens import CountTokensEndpoint
 from services.gateway.routes.health import health as health_route
 from services.gateway.routes.models import list_models, show_model
-from services.gateway.routing import UpstreamRoute
+from services.gateway.routing import Plan, UpstreamRoute
 from services.gateway.settings import GatewaySettings, LimitSettings
+from services.gateway.start_plan import StartPlanExchange, StartPlanNeeds
+from services.gateway.start_plan_passes import LeasedPasses, Passes, ServicePasses
+from services.gateway.system_blocks import system_blocks
 from services.gateway.translation.errors import error_body
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.own_faults import bad_request, method_not_allowed, not_found_route
@@ -88,6 +95,7 @@ def create_gateway(
     transport: UpstreamTransport | None = None,
     leases: Leases | None = None,
     keys: ClientKeys | None = None,
+    captcha: CaptchaService | None = None,
     health: Health | None = None,
     clock: Clock | None = None,
 ) -> Gateway:
@@ -105,7 +113,7 @@ def create_gateway(
     ledger = Ledger(*([metrics.take] if settings.telemetry.metrics else []))
     transport = transport or _transport(settings)
     leases = leases or ConfiguredLeases(rules.upstream_key(settings))
-    exchange = Exchange(_exchange_settings(settings, catalogue), transport, leases, slots, keeper)
+    exchange = _exchange(settings, catalogue, transport, leases, slots, keeper, tasks, captcha)
     hot = _hot_routes(settings, exchange, _Observers(request_log, ledger), clock)
     health = health or Health()
     entry = Entry(
@@ -129,6 +137,33 @@ def create_gateway(
         tasks=tasks,
         slots=slots,
     )
+
+
+def _exchange(
+    settings: GatewaySettings,
+    catalogue: Catalogue,
+    transport: UpstreamTransport,
+    leases: Leases,
+    slots: Slots,
+    keeper: Keeper,
+    tasks: Tasks,
+    captcha: CaptchaService | None,
+) -> Exchange:
+    """Return the use case of the configured plan; raises SystemBlocksUnusable."""
+    own = _exchange_settings(settings, catalogue)
+    if settings.plan is not Plan.START:
+        return Exchange(own, transport, leases, slots, keeper)
+    formats = FormatMemory()
+    passes: Passes = LeasedPasses(leases)
+    if captcha is not None:
+        page, own_jwt = page_address(settings.captcha), rules.upstream_key(settings) is not None
+        passes = ServicePasses(captcha, leases, tasks, formats, page=page, own_jwt=own_jwt)
+    needs = StartPlanNeeds(
+        system_blocks=system_blocks(settings.start_plan, read_text),
+        retries=settings.captcha.retries,
+        patience=settings.captcha.timeout_ms / 1000,
+    )
+    return StartPlanExchange(own, transport, leases, slots, keeper, needs=needs, passes=passes, formats=formats)
 
 
 def _hot_routes(settings: GatewaySettings, exchange: Exchange, observer: Observer, clock: Clock) -> dict[str, HotRoute]:

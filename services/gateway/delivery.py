@@ -55,6 +55,9 @@ class Delivery(Protocol):
     def note_head(self, answer: UpstreamAnswer) -> None:
         """Take note of the head of an answer."""
 
+    def redirect(self, route: UpstreamRoute, preparation: Preparation) -> None:
+        """Expect answers of another route from now on; only while nothing of an answer has gone to the client."""
+
     async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
         """Relay a 2xx answer to its end; returns what was wrong with it. Raises a TransportError."""
 
@@ -88,6 +91,11 @@ class _Delivery:
         self._settings = settings
         self._answer_headers: Headers = []
         self.observation = observation
+
+    def redirect(self, route: UpstreamRoute, preparation: Preparation) -> None:
+        """Expect answers of another route from now on."""
+        self._route = route
+        self._preparation = preparation
 
     def note_head(self, answer: UpstreamAnswer) -> None:
         """Remember when the head came, the upstream's own id, and the headers that clients act on."""

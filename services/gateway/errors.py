@@ -6,6 +6,7 @@ What can stop a request before its first byte has gone out.
     ├── Unauthenticated     no key or a wrong one                             401
     ├── NotFound            route or model                                    404
     ├── Overloaded          our own limits: queue full, draining              429 503
+    ├── CaptchaRequired     a person must complete a captcha; the message has the page     403
     ├── Misconfigured       the operator must act; the message names the setting
     ├── UpstreamRefused     the upstream answered with an error
     └── UpstreamUnreachable connect, timeout, broken answer                   502 503 504
@@ -39,6 +40,10 @@ class Overloaded(GatewayError):
 
 
 class Misconfigured(GatewayError):
+    pass
+
+
+class CaptchaRequired(GatewayError):
     pass
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
+from services.captcha.client import CaptchaService
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.logs import set_up
 from services.chassis.problem import Headers
@@ -13,6 +14,7 @@ from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
 from services.chassis.site import Listener
 from services.gateway import settings_rules as rules
+from services.gateway import start_plan_passes
 from services.gateway.admin import create_admin
 from services.gateway.app import Gateway, create_gateway
 from services.gateway.identity import uuid4_of
@@ -105,21 +107,26 @@ async def _serve(settings: GatewaySettings) -> int:
             stack.push_async_callback(client.aclose)
             await client.start()  # without an answer the gateway starts all the same, and is not ready
             leasing = Leasing(settings, client)
-        return await serve_gateway(settings, leasing)
+        captcha = None
+        if start_plan_passes.has_service(settings):
+            captcha = start_plan_passes.client_of(settings)
+            stack.push_async_callback(captcha.aclose)
+        return await serve_gateway(settings, leasing, captcha)
 
 
 async def serve_gateway(
     settings: GatewaySettings,
     leasing: Leasing | None = None,
+    captcha: CaptchaService | None = None,
     *,
     admin_host: str | None = None,
     on_started: Callable[[Server], None] | None = None,
 ) -> int:
-    """Serve until told to stop, with what a credentials service gives, if there is one; returns the exit code."""
+    """Serve until told to stop, with what the other services give, where there are any; returns the exit code."""
     gateway = (
-        create_gateway(settings)
+        create_gateway(settings, captcha=captcha)
         if leasing is None
-        else create_gateway(settings, leases=leasing.leases, keys=leasing.keys, health=leasing.health)
+        else create_gateway(settings, leases=leasing.leases, keys=leasing.keys, captcha=captcha, health=leasing.health)
     )
     async with watching(settings, gateway):
         return await serve_listeners(

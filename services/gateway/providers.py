@@ -22,6 +22,8 @@ _OAUTH: Final = "https://zcode.z.ai/api/v1/oauth"
 _ANTHROPIC_VERSION: Final = ((b"anthropic-version", b"2023-06-01"),)
 
 START_PLAN_BASE: Final = "https://zcode.z.ai/api/v1/zcode-plan"
+# The start plan inspects the system text. The text that its own client sends is the vendor's, and not shipped.
+NEUTRAL_SYSTEM_BLOCK: Final = "You assist the user of this program with the task at hand."
 START_PLAN_CONFIGS: Final = "https://zcode.z.ai/api/v1/client/configs"
 
 

@@ -75,6 +75,8 @@ def upstream_format(setting: UpstreamFormat, client: WireFormat, working: WireFo
     return _FIXED.get(setting, client)
 
 
-def select_route(routes: Routes, setting: UpstreamFormat, client: WireFormat) -> UpstreamRoute:
-    """Return the route for a call in the client's format."""
-    return routes[upstream_format(setting, client)]
+def select_route(
+    routes: Routes, setting: UpstreamFormat, client: WireFormat, working: WireFormat | None = None
+) -> UpstreamRoute:
+    """Return the route for a call in the client's format; `working` as above."""
+    return routes[upstream_format(setting, client, working)]

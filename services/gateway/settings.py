@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from services.captcha import settings as captcha_settings
+from services.captcha.settings import CaptchaSettings
 from services.chassis.secret import Secret
 from services.chassis.settings import Variables
 from services.credentials import settings as credentials_settings
@@ -89,6 +91,9 @@ class PlanSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ] = UpstreamFormat.ANTHROPIC
 
 
+DEFAULT_SYSTEM_BLOCKS: Final = (providers.NEUTRAL_SYSTEM_BLOCK,)
+
+
 class StartPlanSettings(PlanSettings, frozen=True, kw_only=True, rename="camel"):
     """The start-plan's own address and needs, upstream.md sections 1, 4 (M4) and 5."""
 
@@ -99,17 +104,13 @@ class StartPlanSettings(PlanSettings, frozen=True, kw_only=True, rename="camel")
         str, Meta(description="base of both formats; /chat/completions or /anthropic/v1/messages is appended")
     ] = providers.START_PLAN_BASE
     jwt: Annotated[Secret | None, Meta(description="the start-plan token")] = None
-    system_blocks: Annotated[tuple[str, ...], Meta(description="system texts put before the client's own")] = ()
-    system_blocks_file: Annotated[str | None, Meta(description="file that holds them instead")] = None
+    system_blocks: Annotated[
+        tuple[str, ...], Meta(description="system texts put before the client's own; []: none")
+    ] = DEFAULT_SYSTEM_BLOCKS
+    system_blocks_file: Annotated[
+        str | None, Meta(description="file that holds them instead: a .json list, else one text")
+    ] = None
     configs_url: Annotated[str, Meta(description="where the captcha's configuration is")] = providers.START_PLAN_CONFIGS
-
-
-class CaptchaSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How long a request waits for a person."""
-
-    retries: Annotated[int, Meta(ge=0, description="fresh tokens tried for one request")] = 3
-    timeout_ms: Annotated[Count, Meta(description="wait for a person, in all")] = 40_000
-    sdk_load_ms: Annotated[Count, Meta(description="wait for the provider's widget to load")] = 20_000
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -229,9 +230,7 @@ VARIABLES: Final = Variables(
         "ZCODE_SOURCE_TITLE": "identity.sourceTitle",
         "ZCODE_REFERER_ORIGIN": "identity.refererOrigin",
         "ZCODE_START_PLAN_JWT": "startPlan.jwt",
-        "ZCODE_CAPTCHA_RETRIES": "captcha.retries",
-        "ZCODE_CAPTCHA_TIMEOUT_MS": "captcha.timeoutMs",
-        "ZCODE_CAPTCHA_SDK_LOAD_MS": "captcha.sdkLoadMs",
+        **captcha_settings.ENV,
         **credentials_settings.ENV,
         "ZCODE_UPSTREAM_PROXY": "upstream.proxy",
     },

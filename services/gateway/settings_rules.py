@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from services.captcha import settings as captcha_settings
 from services.chassis.secret import Secret
 from services.chassis.settings import Complaint
 from services.chassis.settings_values import did_you_mean
@@ -18,7 +19,7 @@ from services.credentials import settings as credentials_settings
 from services.gateway import providers
 from services.gateway.dialect import Dialect
 from services.gateway.routing import Plan, Routes, UpstreamFormat
-from services.gateway.settings import GatewaySettings, ProviderSettings, UpstreamSettings
+from services.gateway.settings import DEFAULT_SYSTEM_BLOCKS, GatewaySettings, ProviderSettings, UpstreamSettings
 from services.gateway.wire.formats import WireFormat
 
 LOOPBACK: Final = "127.0.0.1"
@@ -50,10 +51,14 @@ def complaints(settings: GatewaySettings) -> Iterator[Complaint]:
         yield "server.adminPort", f"is the same as server.port ({server.port})"
     yield from _address_complaints(settings)
     yield from credentials_settings.complaints(settings.credentials)
+    yield from captcha_settings.complaints(settings.captcha)
     yield from _url("startPlan.base", settings.start_plan.base)
     yield from _url("startPlan.configsUrl", settings.start_plan.configs_url)
-    if settings.start_plan.system_blocks and settings.start_plan.system_blocks_file:
+    start_plan = settings.start_plan
+    if start_plan.system_blocks_file and start_plan.system_blocks != DEFAULT_SYSTEM_BLOCKS:
         yield "startPlan.systemBlocksFile", "is given as well as startPlan.systemBlocks; keep one"
+    if not all(block.strip() for block in start_plan.system_blocks):
+        yield "startPlan.systemBlocks", "must not hold an empty text; write [] for no blocks at all"
 
 
 def _provider_complaints(path: str, provider: ProviderSettings) -> Iterator[Complaint]:

@@ -7,7 +7,10 @@ Upstream errors are read by `errors.read_fault`; what a transport raises becomes
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from services.gateway.translation.fault import Action, Fault
+from services.gateway.wire.formats import WireFormat
 
 _SERVED: Final = (
     "POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /v1/models/{id} "
@@ -24,6 +27,7 @@ _KNOWN_ELSEWHERE: Final = (
     "/v1/audio",
     "/v1/moderations",
 )
+_CAPTCHA_LATER: Final = 10.0  # seconds after which a person may have come
 _ENDINGS: Final = ("/messages/count_tokens", "/chat/completions", "/messages", "/models")
 
 
@@ -143,3 +147,75 @@ def unreachable(message: str, status: int = 502) -> Fault:
 def timeout(message: str) -> Fault:
     """504: the upstream took too long. Its outcome is unknown, so this is never retried by us."""
     return Fault(status=504, message=message, code="timeout")
+
+
+def captcha_required(page: str | None, challenge: Fault | None = None) -> Fault:
+    """403: a person must complete a captcha; `page` is where, `challenge` what the upstream said."""
+    then = "then send the request again"
+    if page is not None:
+        message = f"The provider asks the owner of the account for a captcha: complete one on {page}, {then}."
+    else:
+        message = (
+            "The provider asks the owner of the account for a captcha, and this gateway has no captcha service: run "
+            "`zcode-proxy serve`, or `zcode-proxy captcha` and set `captcha.address`."
+        )
+    return Fault(
+        status=403,
+        message=message,
+        code="captcha_required",
+        should_retry=False,
+        upstream_status=None if challenge is None else challenge.upstream_status,
+        upstream_code=None if challenge is None else challenge.upstream_code,
+        action=Action.CAPTCHA,
+    )
+
+
+def captcha_queue_full() -> Fault:
+    """503: so many requests wait for a person that one more would wait in vain."""
+    return Fault(
+        status=503,
+        anthropic_status=529,
+        message="Too many requests wait for the owner of the account to complete a captcha; try again later.",
+        code="captcha_queue_full",
+        retry_after=_CAPTCHA_LATER,
+        should_retry=True,
+    )
+
+
+def captcha_unavailable() -> Fault:
+    """503: the captcha service does not answer, and the request cannot go without it."""
+    return Fault(
+        status=503,
+        message="The captcha service does not answer: look whether it runs and what `captcha.address` says.",
+        code="captcha_unavailable",
+        retry_after=_CAPTCHA_LATER,
+        should_retry=True,
+    )
+
+
+def start_plan_jwt_invalid(reason: str) -> Fault:
+    """401: nobody is logged in to the start plan, or not any more; `reason` is safe to show."""
+    advice = "log in with `zcode-proxy auth login`, or set `startPlan.jwt` (ZCODE_START_PLAN_JWT)"
+    return Fault(
+        status=401,
+        message=f"The start plan has no token that is good ({reason}): {advice}.",
+        code="start_plan_jwt_invalid",
+        should_retry=False,
+        action=Action.CONFIGURATION,
+    )
+
+
+def route_gone(refusal: Fault, spoken: WireFormat, *, both: bool) -> Fault:
+    """404 of the upstream on a start-plan route, with what to do about it; `both`: the other format's is gone too."""
+    advice = (
+        "neither format is served there: check `startPlan.base`"
+        if both
+        else "set `startPlan.upstreamFormat` to auto or to the other format"
+    )
+    return msgspec.structs.replace(
+        refusal,
+        message=f"The start plan's {spoken.value} route does not exist at the provider (HTTP 404); {advice}.",
+        code="start_plan_route_gone",
+        should_retry=False,
+        action=Action.CONFIGURATION,
+    )
