@@ -1,0 +1,130 @@
+{{/* The configuration file of all processes: what the chart knows, under what the user says in `config`. */}}
+
+{{- define "zcode.configMapName" -}}
+{{- default (printf "%s-config" (include "zcode.fullname" .)) .Values.existingConfigMap -}}
+{{- end -}}
+
+{{- define "zcode.config" -}}
+{{- $config := dict
+  "server" (dict "host" "0.0.0.0" "port" 8080 "adminPort" 9090)
+  "limits" (dict "drain" (int .Values.gateway.drainSeconds))
+  "logging" (dict "format" "json")
+-}}
+{{- if ne .Values.credentials.mode "none" -}}
+{{- $_ := set $config "credentials" (dict "host" "0.0.0.0" "port" 8081 "adminHost" "0.0.0.0" "adminPort" 9091) -}}
+{{- $_ := set $config "store" (dict "dir" "/var/lib/zcode-proxy") -}}
+{{- end -}}
+{{- if .Values.captcha.enabled -}}
+{{- $_ := set $config "captcha" (dict "host" "0.0.0.0" "port" 8082 "adminHost" "0.0.0.0" "adminPort" 9092) -}}
+{{- end -}}
+{{- if .Values.simulator.enabled -}}
+{{- $origin := printf "http://%s-simulator:8090" (include "zcode.fullname" .) -}}
+{{- $stand := dict "anthropicBase" (printf "%s/api/anthropic" $origin) "openaiBase" (printf "%s/api/coding/paas/v4" $origin) -}}
+{{- $_ := set $config "providers" (dict "zai" $stand) -}}
+{{- $_ := set $config "simulated" true -}}
+{{- end -}}
+{{- toYaml (mustMergeOverwrite $config (tpl (toYaml .Values.config) . | fromYaml)) -}}
+{{- end -}}
+
+{{/* Where credentials are: a socket in the pod, or a Service. */}}
+{{- define "zcode.credentialsAddress" -}}
+{{- if eq .Values.credentials.mode "sidecar" -}}
+unix:/run/zcode-proxy/credentials.sock
+{{- else -}}
+http://{{ include "zcode.fullname" . }}-credentials:8081
+{{- end -}}
+{{- end -}}
+
+{{- define "zcode.storeUrl" -}}
+{{- if .Values.valkey.enabled -}}
+redis://{{ include "zcode.fullname" . }}-valkey:6379
+{{- else -}}
+{{- tpl .Values.store.url . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Environment of the processes that use the store. Nothing secret is in it: passwords come from files. */}}
+{{- define "zcode.storeEnv" -}}
+- name: ZCODE_STORE_URL
+  {{- if .Values.store.urlSecret.name }}
+  valueFrom:
+    secretKeyRef: {name: {{ tpl .Values.store.urlSecret.name . }}, key: {{ .Values.store.urlSecret.key }}}
+  {{- else }}
+  value: {{ include "zcode.storeUrl" . | quote }}
+  {{- end }}
+{{- with .Values.store.username }}
+- name: ZCODE_STORE_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.store.sentinelUsername }}
+- name: ZCODE_STORE_SENTINEL_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.store.existingSecret }}
+- name: ZCODE_STORE_PASSWORD_FILE
+  value: /run/secrets/store/password
+{{- if .Values.store.sentinelPasswordKey }}
+- name: ZCODE_STORE_SENTINEL_PASSWORD_FILE
+  value: /run/secrets/store/sentinel-password
+{{- end }}
+{{- end }}
+{{- if .Values.store.tls.existingSecret }}
+- name: ZCODE_STORE_CA_FILE
+  value: /run/secrets/store-tls/{{ .Values.store.tls.caKey }}
+{{- end }}
+- name: ZCODE_KEYRING_FILE
+  value: /run/secrets/keyring/{{ .Values.keyring.key }}
+{{- end -}}
+
+{{- define "zcode.storeVolumes" -}}
+- name: keyring
+  {{- if .Values.keyring.persistentVolumeClaim }}
+  persistentVolumeClaim:
+    claimName: {{ tpl .Values.keyring.persistentVolumeClaim . }}
+  {{- else }}
+  secret:
+    secretName: {{ tpl .Values.keyring.existingSecret . }}
+    defaultMode: 0440
+    items:
+      - {key: {{ .Values.keyring.key }}, path: {{ .Values.keyring.key }}}
+  {{- end }}
+{{- with .Values.store.existingSecret }}
+- name: store
+  secret:
+    secretName: {{ tpl . $ }}
+    defaultMode: 0440
+    items:
+      - {key: {{ $.Values.store.passwordKey }}, path: password}
+      {{- with $.Values.store.sentinelPasswordKey }}
+      - {key: {{ . }}, path: sentinel-password}
+      {{- end }}
+{{- end }}
+{{- with .Values.store.tls.existingSecret }}
+- name: store-tls
+  secret:
+    secretName: {{ tpl . $ }}
+    defaultMode: 0440
+{{- end }}
+- name: state
+  emptyDir:
+    sizeLimit: {{ .Values.credentials.stateSize }}
+{{- end -}}
+
+{{/* `state` holds the spool and the audit log's file; it need not outlive the pod, what is committed is in the store. */}}
+{{- define "zcode.storeMounts" -}}
+- name: keyring
+  mountPath: /run/secrets/keyring
+  readOnly: true
+{{- if .Values.store.existingSecret }}
+- name: store
+  mountPath: /run/secrets/store
+  readOnly: true
+{{- end }}
+{{- if .Values.store.tls.existingSecret }}
+- name: store-tls
+  mountPath: /run/secrets/store-tls
+  readOnly: true
+{{- end }}
+- name: state
+  mountPath: /var/lib/zcode-proxy
+{{- end -}}

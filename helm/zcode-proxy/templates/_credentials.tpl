@@ -1,0 +1,50 @@
+{{/* The credentials process: one container, in the gateway's pod or in a pod of its own. */}}
+
+{{- define "zcode.credentialsContainer" -}}
+{{- $part := .Values.credentials -}}
+name: credentials
+{{ include "zcode.container" (list . (list "credentials" "/etc/zcode-proxy/config.yaml")) }}
+env:
+  {{- include "zcode.storeEnv" . | nindent 2 }}
+  {{- if eq $part.mode "sidecar" }}
+  - name: ZCODE_CREDENTIALS_SOCKET
+    value: /run/zcode-proxy/credentials.sock
+  {{- else }}
+  - name: ZCODE_CREDENTIALS_TOKEN_FILE
+    value: /run/secrets/internal/{{ .Values.internalToken.key }}
+  {{- end }}
+  {{- include "zcode.extraEnv" (list . $part) | nindent 2 }}
+{{- include "zcode.envFrom" (list . $part) }}
+ports:
+  {{- if eq $part.mode "deployment" }}
+  - {name: gateways, containerPort: 8081}
+  {{- end }}
+  - {name: cred-admin, containerPort: 9091}
+{{ include "zcode.probes" (list $part "cred-admin") }}
+resources:
+  {{- toYaml $part.resources | nindent 2 }}
+volumeMounts:
+  {{- include "zcode.configMounts" . | nindent 2 }}
+  {{- include "zcode.storeMounts" . | nindent 2 }}
+  {{- if eq $part.mode "sidecar" }}
+  - name: sockets
+    mountPath: /run/zcode-proxy
+  {{- else }}
+  - name: internal-token
+    mountPath: /run/secrets/internal
+    readOnly: true
+  {{- end }}
+  {{- with $part.extraVolumeMounts }}
+  {{- tpl (toYaml .) $ | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* The token that our processes show each other over TCP; a file, so that a new one is used without a restart. */}}
+{{- define "zcode.internalTokenVolume" -}}
+- name: internal-token
+  secret:
+    secretName: {{ tpl .Values.internalToken.existingSecret . }}
+    defaultMode: 0440
+    items:
+      - {key: {{ .Values.internalToken.key }}, path: {{ .Values.internalToken.key }}}
+{{- end -}}

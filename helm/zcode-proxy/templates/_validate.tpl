@@ -1,0 +1,86 @@
+{{/* Contradictions that a schema cannot see, each with the way out. All are reported at once. */}}
+
+{{- define "zcode.faults" -}}
+{{- $version := .Capabilities.KubeVersion.Version -}}
+{{- $mode := .Values.credentials.mode -}}
+{{- $service := ne $mode "none" -}}
+{{- if and (eq $mode "sidecar") .Values.credentials.nativeSidecar (semverCompare "<1.29.0-0" $version) }}
+- this cluster ({{ $version }}) has no native sidecars: set credentials.nativeSidecar=false
+{{- end }}
+{{- if and $service (not .Values.keyring.existingSecret) (not .Values.keyring.persistentVolumeClaim) }}
+- keyring.existingSecret is missing. The keyring is never made here: every render would make another one. Make it once: `zcode-proxy keyring new` or docs/kubernetes.md, "The keyring"
+{{- end }}
+{{- if and .Values.keyring.existingSecret .Values.keyring.persistentVolumeClaim }}
+- keyring.existingSecret and keyring.persistentVolumeClaim are both set; keep one
+{{- end }}
+{{- if and (or $service .Values.captcha.enabled) (not .Values.valkey.enabled) (not .Values.store.url) (not .Values.store.urlSecret.name) }}
+- store.url is missing: name your Redis or Valkey (redis://, rediss://, redis+sentinel://, redis+cluster://), or for a trial set valkey.enabled=true
+{{- end }}
+{{- if and .Values.valkey.enabled (or .Values.store.url .Values.store.urlSecret.name) }}
+- valkey.enabled and store.url name two stores; keep one
+{{- end }}
+{{- if and .Values.store.url .Values.store.urlSecret.name }}
+- store.url and store.urlSecret.name are both set; keep one
+{{- end }}
+{{- if and .Values.valkey.enabled (not .Values.valkey.usersSecret) }}
+- valkey.usersSecret is missing: a Secret with the ACL file of deploy/redis/users.acl, with passwords of your own
+{{- end }}
+{{- if and .Values.store.url (regexMatch "://[^/]*:[^/]*@" .Values.store.url) }}
+- store.url holds a password, and a ConfigMap or a pod spec is no place for it: use store.existingSecret, or store.urlSecret
+{{- end }}
+{{- if and (eq $mode "none") (not .Values.upstream.existingSecret) (not .Values.simulator.enabled) }}
+- with credentials.mode=none the plan's key comes from a Secret: set upstream.existingSecret
+{{- end }}
+{{- if and (eq $mode "none") (not .Values.clientKey.existingSecret) }}
+- with credentials.mode=none one client key is all there is: set clientKey.existingSecret, or nobody but the pod itself is served
+{{- end }}
+{{- if and (or (eq $mode "deployment") .Values.captcha.enabled) (not .Values.internalToken.existingSecret) }}
+- internalToken.existingSecret is missing: a Secret with a random token (32 characters or more) that our processes show each other over the network
+{{- end }}
+{{- if and .Values.captcha.enabled (not .Values.captcha.keySecret.name) }}
+- captcha.keySecret.name is missing: a Secret with a random text (32 characters or more) that seals tokens and sessions
+{{- end }}
+{{- if and .Values.captcha.enabled (eq $mode "none") }}
+- captcha.enabled needs the credentials service: set credentials.mode to sidecar or deployment
+{{- end }}
+{{- if and .Values.gateway.autoscaling.enabled .Values.gateway.keda.enabled }}
+- gateway.autoscaling and gateway.keda would pull at the same Deployment; keep one
+{{- end }}
+{{- if and .Values.gateway.autoscaling.enabled (not .Values.gateway.autoscaling.targetStreams) (not .Values.gateway.autoscaling.targetCPU) }}
+- gateway.autoscaling has no target: set targetStreams, targetCPU or both
+{{- end }}
+{{- if and .Values.gateway.keda.enabled (not .Values.gateway.keda.triggers) }}
+- gateway.keda.triggers is empty: KEDA needs one to scale by
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
+- metrics.serviceMonitor and metrics.podMonitor would scrape everything twice; keep one
+{{- end }}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
+- httpRoute.parentRefs is empty: name the Gateway that the route belongs to
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
+- ingress.hosts is empty: an Ingress without a host would take every host of its controller
+{{- end }}
+{{- if and .Values.backup.enabled (not .Values.backup.persistentVolumeClaim) }}
+- backup.persistentVolumeClaim is missing: where the backups go
+{{- end }}
+{{- if and (or .Values.backup.enabled .Values.rotation.enabled) (not $service) }}
+- backup and rotation work on the credentials store, and with credentials.mode=none there is none
+{{- end }}
+{{- if and .Values.rotation.enabled (not .Values.keyring.persistentVolumeClaim) }}
+- rotation.enabled needs keyring.persistentVolumeClaim: a Secret that is mounted cannot be written. With a Secret, rotate by hand: docs/kubernetes.md, "Rotate the master key"
+{{- end }}
+{{- if (.Values.config.limits).drain }}
+- config.limits.drain is set by gateway.drainSeconds, which the pod's grace period follows; set that one
+{{- end }}
+{{- if .Values.image.registry }}{{ if and (hasPrefix "http" .Values.image.registry) }}
+- image.registry is a host, without http:// or https://
+{{- end }}{{ end }}
+{{- end -}}
+
+{{- define "zcode.validate" -}}
+{{- $faults := include "zcode.faults" . | trim -}}
+{{- if $faults -}}
+{{- fail (printf "\n\nThese values do not go together:\n\n%s\n" $faults) -}}
+{{- end -}}
+{{- end -}}

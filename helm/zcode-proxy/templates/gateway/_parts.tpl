@@ -1,0 +1,89 @@
+{{- define "zcode.gatewayEnv" -}}
+env:
+  {{- if .Values.clientKey.existingSecret }}
+  - name: ZCODE_PROXY_API_KEY_FILE
+    value: /run/secrets/client/{{ .Values.clientKey.key }}
+  {{- end }}
+  {{- if .Values.upstream.existingSecret }}
+  - name: ZCODE_API_KEY_FILE
+    value: /run/secrets/upstream/{{ .Values.upstream.key }}
+  {{- end }}
+  {{- if ne .Values.credentials.mode "none" }}
+  - name: ZCODE_CREDENTIALS_ADDRESS
+    value: {{ include "zcode.credentialsAddress" . }}
+  {{- end }}
+  {{- if eq .Values.credentials.mode "deployment" }}
+  - name: ZCODE_CREDENTIALS_TOKEN_FILE
+    value: /run/secrets/internal/{{ .Values.internalToken.key }}
+  {{- end }}
+  {{- if .Values.captcha.enabled }}
+  - name: ZCODE_CAPTCHA_ADDRESS
+    value: http://{{ include "zcode.fullname" . }}-captcha:{{ .Values.captcha.service.port }}
+  - name: ZCODE_CAPTCHA_TOKEN_FILE
+    value: /run/secrets/internal/{{ .Values.internalToken.key }}
+  {{- end }}
+  {{- include "zcode.extraEnv" (list . .Values.gateway) | nindent 2 }}
+{{- end -}}
+
+{{- define "zcode.gatewayMounts" -}}
+{{- if .Values.clientKey.existingSecret }}
+- name: client-key
+  mountPath: /run/secrets/client
+  readOnly: true
+{{- end }}
+{{- if .Values.upstream.existingSecret }}
+- name: upstream-key
+  mountPath: /run/secrets/upstream
+  readOnly: true
+{{- end }}
+{{- if eq .Values.credentials.mode "sidecar" }}
+- name: sockets
+  mountPath: /run/zcode-proxy
+{{- end }}
+{{- if or (eq .Values.credentials.mode "deployment") .Values.captcha.enabled }}
+- name: internal-token
+  mountPath: /run/secrets/internal
+  readOnly: true
+{{- end }}
+{{- with .Values.gateway.extraVolumeMounts }}
+{{ tpl (toYaml .) $ }}
+{{- end }}
+{{- end -}}
+
+{{- define "zcode.gatewayVolumes" -}}
+{{- with .Values.clientKey.existingSecret }}
+- name: client-key
+  secret:
+    secretName: {{ tpl . $ }}
+    defaultMode: 0440
+    items:
+      - {key: {{ $.Values.clientKey.key }}, path: {{ $.Values.clientKey.key }}}
+{{- end }}
+{{- with .Values.upstream.existingSecret }}
+- name: upstream-key
+  secret:
+    secretName: {{ tpl . $ }}
+    defaultMode: 0440
+    items:
+      - {key: {{ $.Values.upstream.key }}, path: {{ $.Values.upstream.key }}}
+{{- end }}
+{{- if eq .Values.credentials.mode "sidecar" }}
+# Socket and token of the sidecar: in memory, in this pod only, never a Service.
+- name: sockets
+  emptyDir:
+    medium: Memory
+    sizeLimit: 1Mi
+{{ include "zcode.storeVolumes" . }}
+{{- end }}
+{{- if or (eq .Values.credentials.mode "deployment") .Values.captcha.enabled }}
+{{ include "zcode.internalTokenVolume" . }}
+{{- end }}
+{{- with .Values.gateway.extraVolumes }}
+{{ tpl (toYaml .) $ }}
+{{- end }}
+{{- if eq .Values.credentials.mode "sidecar" }}
+{{- with .Values.credentials.extraVolumes }}
+{{ tpl (toYaml .) $ }}
+{{- end }}
+{{- end }}
+{{- end -}}
