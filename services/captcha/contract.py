@@ -17,6 +17,9 @@ LONGEST_WAIT: Final = 300.0  # seconds; a longer wish is cut to it
 WORKING_SECONDS: Final = 600.0  # a format that worked in the place of another is remembered so long (upstream.md 1)
 
 
+WorkingFormat = Literal["anthropic", "openai"]  # in which a start-plan route is spoken to
+
+
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one try needs. The same `request_id` and `attempt` always get the same captcha token, for a minute."""
 
@@ -45,7 +48,7 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     captcha: Captcha | None = None  # None: send no captcha headers
     expires_at: float | None = None  # of the captcha token, seconds since the epoch; send it before
     # What a gateway reported last, for as many seconds: replicas share it here, because each try asks here anyway.
-    working_format: Literal["anthropic", "openai"] | None = None
+    working_format: WorkingFormat | None = None
     working_seconds: float = 0.0
 
 
@@ -68,7 +71,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     outcome: Outcome
     attempt: int = 0
     # With ACCEPTED: the other format's route is gone and this one works; to be handed out for WORKING_SECONDS.
-    working_format: Literal["anthropic", "openai"] | None = None
+    working_format: WorkingFormat | None = None
 
 
 class ErrorCode(Enum):
