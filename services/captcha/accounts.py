@@ -70,6 +70,16 @@ class Accounts:
                 )
         raise JwtInvalid(_words(provider, found))
 
+    def known(self, provider: str, account: str) -> str:
+        """Return the id of an account as it is known here: a gateway may call the settings' own one differently."""
+        leases = [] if self._leases is None else _start_leases(self._leases.snapshot, provider)
+        if any(lease.credential_id == account for lease in leases):
+            return account
+        try:
+            return self.find(provider).id
+        except JwtInvalid:
+            return account
+
     async def refused(self, provider: str, account: str, version: int) -> None:
         """Tell the credentials service that the provider no longer takes a JWT."""
         if self._leases is None or account == CONFIGURED:

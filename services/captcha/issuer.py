@@ -12,12 +12,10 @@ import logging
 from hashlib import sha256
 from typing import Final, Protocol
 
-import msgspec
-
 from services.captcha import policy
 from services.captcha.accounts import Account, Accounts
-from services.captcha.banks.port import Bank, Granted, Note, NotYet
-from services.captcha.contract import LONGEST_WAIT, Outcome, Report, TokenAnswer, TokenRequest
+from services.captcha.banks.port import Bank, Granted, Note, NotYet, Standing
+from services.captcha.contract import LONGEST_WAIT, WORKING_SECONDS, Outcome, Report, TokenAnswer, TokenRequest
 from services.captcha.errors import CaptchaRequired, Invalid, QueueFull, Unavailable
 from services.captcha.policy import Want
 from services.captcha.provider_config import ProviderConfigs
@@ -76,19 +74,18 @@ class Issuer:
         _check(request.request_id)
         account = self._accounts.find(request.provider)
         try:
-            granted = await self._captcha(account, request)
+            if request.challenged:
+                await self._bank.note(account.id, Note.CHALLENGED)
+            config = await self._configs.current()
+            standing = await self._bank.standing(account.id)
+            recently = standing.challenged > 0
+            granted = await self._captcha(
+                account, request, policy.wanted(asks=config.asks, challenged=request.challenged, recently=recently)
+            )
         except StoreUnavailable as error:
             self._observer.answered("unavailable")
-            raise Unavailable(f"the captcha service's store does not answer: {error}") from error
-        return TokenAnswer(
-            jwt=account.jwt.reveal(),
-            jwt_issued_at=account.issued_at,
-            credential_id=account.id,
-            version=account.version,
-            user_id=account.user_id,
-            captcha=None if granted is None else granted.token,
-            expires_at=None if granted is None else granted.expires_at,
-        )
+            raise _away(error) from error
+        return _answer(account, granted, standing)
 
     async def report(self, report: Report) -> None:
         """Take note of how a try ended. Raises CaptchaError."""
@@ -97,11 +94,14 @@ class Issuer:
         if report.outcome is Outcome.JWT_REFUSED:
             await self._accounts.refused(report.provider, report.credential_id, report.version)
             return
+        account = self._accounts.known(report.provider, report.credential_id)
         note = _NOTES[report.outcome]
         try:
-            refused = await self._bank.note(report.credential_id, note)
+            if report.working_format is not None:
+                await self._bank.learn(account, report.working_format, WORKING_SECONDS)
+            refused = await self._bank.note(account, note)
         except StoreUnavailable as error:
-            raise Unavailable(f"the captcha service's store does not answer: {error}") from error
+            raise _away(error) from error
         if note is Note.REFUSED and refused >= policy.REFUSALS:
             _log.warning("%s has refused %d captcha tokens in a row; what was banked is gone", report.provider, refused)
 
@@ -109,12 +109,7 @@ class Issuer:
         """Let nobody wait any longer: the process is about to end."""
         self._closing.set()
 
-    async def _captcha(self, account: Account, request: TokenRequest) -> Granted | None:
-        if request.challenged:
-            await self._bank.note(account.id, Note.CHALLENGED)
-        config = await self._configs.current()
-        recently = config.asks and (await self._bank.standing(account.id)).challenged > 0
-        want = policy.wanted(asks=config.asks, challenged=request.challenged, recently=recently)
+    async def _captcha(self, account: Account, request: TokenRequest, want: Want) -> Granted | None:
         if want is Want.NOTHING:
             self._observer.answered("none_wanted")
             return None
@@ -167,6 +162,24 @@ async def _first(bell: asyncio.Event, closing: asyncio.Event, seconds: float) ->
     finally:
         for wait in waits:
             wait.cancel()
+
+
+def _answer(account: Account, granted: Granted | None, standing: Standing) -> TokenAnswer:
+    return TokenAnswer(
+        jwt=account.jwt.reveal(),
+        jwt_issued_at=account.issued_at,
+        credential_id=account.id,
+        version=account.version,
+        user_id=account.user_id,
+        captcha=None if granted is None else granted.token,
+        expires_at=None if granted is None else granted.expires_at,
+        working_format="anthropic" if standing.working == "anthropic" else "openai" if standing.working else None,
+        working_seconds=standing.working_for,
+    )
+
+
+def _away(error: StoreUnavailable) -> Unavailable:
+    return Unavailable(f"the captcha service's store does not answer: {error}")
 
 
 def _check(request_id: str) -> None:

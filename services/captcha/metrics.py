@@ -19,7 +19,7 @@ class CaptchaMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._answers = Counter(
             "zcode_captcha_answers",
-            "Requests for a start-plan token by end: banked, none_wanted, none_banked, timeout, full, left, unavailable.",
+            "Requests for a token by end: banked, none_wanted, none_banked, timeout, full, left, unavailable.",
             ["end"],
             registry=registry,
         )

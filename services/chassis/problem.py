@@ -20,11 +20,13 @@ def title_of(status: int) -> str:
         return "Error"
 
 
-def problem(status: int, detail: str, *, code: str | None = None) -> bytes:
-    """Return a problem document; `code` is our own stable name for the failure, where one exists."""
+def problem(status: int, detail: str, *, code: str | None = None, page: str | None = None) -> bytes:
+    """Return a problem document; `code` is our own name for the failure, `page` where a person can mend it."""
     document: dict[str, object] = {"type": "about:blank", "title": title_of(status), "status": status, "detail": detail}
     if code is not None:
         document["code"] = code
+    if page is not None:
+        document["page"] = page
     return msgspec.json.encode(document)
 
 

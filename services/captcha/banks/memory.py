@@ -20,6 +20,8 @@ class _Account:
         self.claims: dict[str, tuple[float, Granted]] = {}  # claim -> until when it gets the same token
         self.challenged = 0.0  # monotonic, until
         self.refused = 0
+        self.working = ""
+        self.working_until = 0.0  # monotonic
 
     def settle(self, now: float) -> None:
         """Forget what is over."""
@@ -89,6 +91,10 @@ class MemoryBank:
         self._bells.ring(account)
         return found.refused
 
+    async def learn(self, account: str, working: str, seconds: float) -> None:
+        found = self._settled(account)
+        found.working, found.working_until = working, self._clock.monotonic() + seconds
+
     async def standing(self, account: str) -> Standing:
         found, now = self._settled(account), self._clock.monotonic()
         return Standing(
@@ -97,6 +103,8 @@ class MemoryBank:
             waited=max((now - came for came, _ in found.line.values()), default=0.0),
             challenged=max(0.0, found.challenged - now),
             refused=found.refused,
+            working=found.working if found.working_until > now else None,
+            working_for=max(0.0, found.working_until - now),
         )
 
     async def first(self, name: str, seconds: float) -> bool:

@@ -56,6 +56,8 @@ class Standing(msgspec.Struct, frozen=True):
     waited: float  # by the one at the head of the line
     challenged: float  # how long a challenge will still be remembered; 0: none is
     refused: int  # tokens in a row
+    working: str | None  # the format that works while the other one's route is gone
+    working_for: float  # how long that is still believed
 
 
 class Bank(Protocol):
@@ -74,6 +76,9 @@ class Bank(Protocol):
 
     async def note(self, account: str, note: Note) -> int:
         """Remember something; returns how many tokens in a row were refused."""
+
+    async def learn(self, account: str, working: str, seconds: float) -> None:
+        """Remember which of the plan's formats works."""
 
     async def standing(self, account: str) -> Standing:
         """Return how things are."""

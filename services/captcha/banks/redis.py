@@ -3,7 +3,7 @@ The shared bank. Every decision is one script on the server (`lua/`), by the ser
 
 All keys of an account share one Cluster slot, and are those of promises.md C2 and their like:
 
-    zr:{c:<account>}:pool, :blob, :line, :places, :claim:<claim>, :seen:<digest>, :challenged, :refused
+    zr:{c:<account>}:pool, :blob, :line, :places, :claim:<claim>, :seen:<digest>, :challenged, :refused, :format
     zr:{c:<account>}:mark:<name>
 
 There is no message from one process to another: whoever waits asks again every half second, so that the service's
@@ -82,13 +82,23 @@ class RedisBank:
         self._bells.ring(account)
         return refused
 
+    async def learn(self, account: str, working: str, seconds: float) -> None:
+        (key,) = self._names(account, "format")
+        await self._link.call("SET", key, working, "PX", _ms(seconds), policy=REPEATABLE)
+
     async def standing(self, account: str) -> Standing:
-        keys = self._names(account, "pool", "line", "places", "challenged", "refused")
-        lives, waiting, waited, challenged, refused = await self._link.run(
-            _STANDING, keys, (_ms(LEAST),), policy=REPEATABLE
+        keys = self._names(account, "pool", "line", "places", "challenged", "refused", "format")
+        answer: list[Any] = await self._link.run(_STANDING, keys, (_ms(LEAST),), policy=REPEATABLE)
+        lives, waiting, waited, challenged, refused, working, working_for = answer
+        return Standing(
+            lives=tuple(life / 1000 for life in lives),
+            waiting=waiting,
+            waited=waited / 1000,
+            challenged=challenged / 1000,
+            refused=refused,
+            working=working.decode() or None,
+            working_for=working_for / 1000,
         )
-        left = tuple(life / 1000 for life in lives)
-        return Standing(left, waiting, waited / 1000, challenged / 1000, refused)
 
     async def first(self, name: str, seconds: float) -> bool:
         (key,) = self._names(_PAGE, f"mark:{_checked(name)}")
