@@ -17,6 +17,8 @@ from services.gateway.routing import Plan, UpstreamFormat
 from services.gateway.wire.formats import WireFormat
 from services.simulator.app import Simulator
 from services.simulator.records import Request
+from services.simulator.start_plan import BASE, PATHS
+from services.simulator.wire import Wire
 from tests.support.dialects import ANTHROPIC, OPENAI, PATH, UPSTREAM_PATH, client_of, error_in, small
 from tests.support.gateway import RunningGateway, gateway_settings, running_gateway
 from tests.support.reading import events_of
@@ -37,24 +39,31 @@ _TABLE: list[tuple[Plan, str, WireFormat, WireFormat]] = [
     (Plan.START, "anthropic", OPENAI, ANTHROPIC),
     (Plan.START, "openai", ANTHROPIC, OPENAI),
     (Plan.START, "openai", OPENAI, OPENAI),
+    (Plan.START, "native", ANTHROPIC, ANTHROPIC),
+    (Plan.START, "native", OPENAI, OPENAI),
     (Plan.START, "auto", ANTHROPIC, OPENAI),
     (Plan.START, "auto", OPENAI, OPENAI),
 ]
+
+_START_PATH = {OPENAI: PATHS[Wire.OPENAI], ANTHROPIC: PATHS[Wire.ANTHROPIC]}
 
 _CASES = list(itertools.product(("zai", "bigmodel"), _TABLE, (False, True)))
 
 
 @asynccontextmanager
-async def _gateway(provider: str, plan: Plan, setting: str, upstream: WireFormat) -> AsyncIterator[RunningGateway]:
+async def _gateway(provider: str, plan: Plan, setting: str) -> AsyncIterator[RunningGateway]:
     simulator = Simulator(TEST_SETTINGS)
     async with running_simulator(simulator) as origin:
-        # The simulator has the coding plan's paths only; the start plan's one base is pointed at the format in use.
-        base = f"{origin}/api" if upstream is ANTHROPIC else f"{origin}/api/coding/paas/v4"
         changes: dict[str, Any] = {
             "provider": provider,
             "plan": plan,
             "auth": {"api_key": Secret(_KEY)},
-            "start_plan": {"base": f"{base}//", "jwt": Secret(_JWT), "upstream_format": UpstreamFormat(setting)},
+            "start_plan": {
+                "base": f"{origin}{BASE}//",
+                "jwt": Secret(_JWT),
+                "upstream_format": UpstreamFormat(setting),
+                "system_blocks": (),
+            },
         }
         coding = "anthropic" if plan is Plan.START else setting
         async with running_gateway(origin, simulator=simulator, upstream_format=coding, **changes) as gateway:
@@ -73,13 +82,14 @@ async def test_every_call_takes_its_route(
     provider: str, row: tuple[Plan, str, WireFormat, WireFormat], stream: bool
 ) -> None:
     plan, setting, client_dialect, upstream = row
-    async with _gateway(provider, plan, setting, upstream) as gateway, client_of(gateway) as client:
+    async with _gateway(provider, plan, setting) as gateway, client_of(gateway) as client:
         asked = small(client_dialect, "sim:text=Hello%20there", stream=stream)
         answer = await client.post(PATH[client_dialect], json=asked)
 
     assert 200 == answer.status_code, answer.text
     [request] = gateway.upstream_requests
-    assert UPSTREAM_PATH[upstream].encode() == request.target
+    expected = (UPSTREAM_PATH if plan is Plan.CODING else _START_PATH)[upstream]
+    assert expected.encode() == request.target
     _check_credential(request, plan, upstream)
     _check_body(request, client_dialect, upstream, stream=stream)
     assert "Hello there" == _said(client_dialect, answer.content, stream=stream)

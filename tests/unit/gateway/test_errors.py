@@ -10,6 +10,7 @@ _KINDS = [
     errors.Unauthenticated,
     errors.NotFound,
     errors.Overloaded,
+    errors.CaptchaRequired,
     errors.Misconfigured,
     errors.UpstreamRefused,
     errors.UpstreamUnreachable,
