@@ -10,7 +10,7 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/translation/* \
-  $(patsubst %,services/gateway/%.py,dialect routing providers catalogue identity mutations usage conversion \
+  $(patsubst %,services/gateway/%.py,dialect routing providers catalogue identity mutations usage quota conversion \
   preparation retries cors settings settings_rules))
 
 .PHONY: demo serve test coverage check bench soak clients interpreters lock clean help

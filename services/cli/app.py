@@ -17,6 +17,7 @@ from services.cli import (
     keys,
     metrics,
     models,
+    quota,
     rotate,
     serve,
     simulator,
@@ -42,6 +43,7 @@ app.command()(doctor.doctor)
 app.command()(models.models)
 app.command()(metrics.metrics)
 app.command()(usage.usage)
+app.command()(quota.quota)
 app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
 app.add_typer(rotate.app, name="rotate")

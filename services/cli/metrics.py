@@ -53,11 +53,11 @@ def families_of_services() -> "dict[str, tuple[Family, ...]]":
     from services.chassis import telemetry  # noqa: PLC0415 - heavy imports stay out of the other commands
     from services.credentials import metrics as credentials  # noqa: PLC0415 - as above
     from services.gateway import metrics as gateway  # noqa: PLC0415 - as above
-    from services.gateway import usage_book  # noqa: PLC0415 - as above
+    from services.gateway import quota_poller, usage_book  # noqa: PLC0415 - as above
 
     return {
         "every process": (*telemetry.CHASSIS, *telemetry.PROCESS),
-        "gateway": (*gateway.FAMILIES, *usage_book.FAMILIES),
+        "gateway": (*gateway.FAMILIES, *usage_book.FAMILIES, *quota_poller.FAMILIES),
         "credentials": credentials.FAMILIES,
     }
 

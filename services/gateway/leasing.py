@@ -56,6 +56,11 @@ class Leasing:
         self.leases: Leases | None = None if self._own_key else SnapshotLeases(client)
         self.keys = SnapshotKeys(lambda: client.snapshot, proxy_key=settings.auth.proxy_api_key)
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """What may be used now."""
+        return self._client.snapshot
+
     def look(self) -> None:
         """Report to `health` how things are now."""
         snapshot: Snapshot = self._client.snapshot

@@ -128,7 +128,7 @@ async def serve_gateway(
         if leasing is None
         else create_gateway(settings, leases=leasing.leases, keys=leasing.keys, captcha=captcha, health=leasing.health)
     )
-    async with watching(settings, gateway):
+    async with watching(settings, gateway, None if leasing is None else lambda: leasing.snapshot):
         return await serve_listeners(
             *listeners(settings, gateway, leasing=leasing, admin_host=admin_host),
             drain_seconds=settings.limits.drain,

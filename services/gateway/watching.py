@@ -1,20 +1,36 @@
 """
-What runs beside the data path to see what goes on: usage by the hour. Started with the process, ended with it.
+What runs beside the data path to see what goes on: usage by the hour, and what is left of the plan.
+
+Started with the process, ended with it; none of it can hold up a request or keep the process from starting.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from services.gateway.app import Gateway
+from prometheus_client import CollectorRegistry
+
+from services.chassis.redis.address import Login
+from services.chassis.secret import Secret
+from services.credentials.contract import Plan as LeasePlan
+from services.credentials.contract import Snapshot, State
+from services.gateway import settings_rules as rules
+from services.gateway.app import Gateway, this_platform
 from services.gateway.books.factory import open_books
+from services.gateway.books.memory import MemoryBooks
 from services.gateway.books.port import DAY, Books
 from services.gateway.catalogue import Catalogue
+from services.gateway.identity import static_headers
 from services.gateway.leasing import has_service
+from services.gateway.quota_poller import Account, QuotaClient, QuotaPoller
+from services.gateway.routing import Plan, address
 from services.gateway.settings import GatewaySettings
+from services.gateway.upstream.transport import UpstreamTransport
 from services.gateway.usage_book import UsageBook
+
+Snapshots = Callable[[], Snapshot]
 
 _LEAST_DAYS: Final = 1
 
@@ -27,20 +43,33 @@ def books_of(settings: GatewaySettings) -> Books | None:
     if settings.simulated or (has_service(settings) and settings.store.url is None):
         return None
     days = max(_LEAST_DAYS, settings.telemetry.usage_days)
-    return open_books(settings.store.url, Path(settings.store.dir), hours=days * DAY)
+    store = settings.store
+    login = Login(
+        username=store.username,
+        password=store.password,
+        sentinel_username=store.sentinel_username,
+        sentinel_password=store.sentinel_password,
+    )
+    return open_books(store.url, Path(store.dir), hours=days * DAY, login=login, ca_file=store.ca_file)
 
 
 @asynccontextmanager
-async def watching(settings: GatewaySettings, gateway: Gateway) -> AsyncIterator[None]:
+async def watching(
+    settings: GatewaySettings, gateway: Gateway, snapshots: Snapshots | None = None
+) -> AsyncIterator[None]:
     """Watch until the block ends. Raises StoreRefused for a `store.url` that is none."""
     async with contextlib.AsyncExitStack() as stack:
-        books = books_of(settings)
-        if books is not None:
-            stack.push_async_callback(books.aclose)
-            if settings.telemetry.usage_days > 0:
-                usage = _usage(settings, gateway, books)
-                stack.push_async_callback(usage.aclose)
-                usage.start()
+        kept = books_of(settings)
+        books = kept or MemoryBooks()
+        stack.push_async_callback(books.aclose)
+        if kept is not None and settings.telemetry.usage_days > 0:
+            usage = _usage(settings, gateway, books)
+            stack.push_async_callback(usage.aclose)
+            usage.start()
+        if settings.telemetry.quota_seconds > 0:
+            quota = poller(settings, books, gateway.transport, gateway.registry, snapshots)
+            stack.push_async_callback(quota.aclose)
+            quota.start()
         yield
         gateway.ledger.flush()
 
@@ -55,3 +84,42 @@ def _usage(settings: GatewaySettings, gateway: Gateway, books: Books) -> UsageBo
     )
     gateway.ledger.add(usage.take)
     return usage
+
+
+def poller(
+    settings: GatewaySettings,
+    books: Books,
+    transport: UpstreamTransport,
+    registry: CollectorRegistry,
+    snapshots: Snapshots | None,
+) -> QuotaPoller:
+    """Make the poller of a configuration."""
+    identity, platform = settings.identity, this_platform()
+    headers = static_headers(identity.app_version, identity.source_title, identity.referer_origin, platform)
+    client = QuotaClient(transport, headers, app_version=identity.app_version, platform=platform.platform)
+    return QuotaPoller(
+        books, lambda: accounts(settings, snapshots), client, registry, every=settings.telemetry.quota_seconds
+    )
+
+
+def accounts(settings: GatewaySettings, snapshots: Snapshots | None) -> Sequence[Account]:
+    """Return whose plans there are to ask for: the configuration's key, else every login that is not turned off."""
+    key = rules.upstream_key(settings)
+    if key is not None:
+        return [_account(settings, settings.provider, settings.plan, "config", key)]
+    if snapshots is None:
+        return []
+    return [
+        _account(settings, lease.provider, Plan(lease.plan.value), lease.credential_id, Secret(lease.secret))
+        for lease in snapshots().leases
+        if lease.provider in settings.providers
+        and lease.state in (State.READY, State.COOLING)
+        and (lease.plan is LeasePlan.CODING or settings.plan is Plan.START)
+    ]
+
+
+def _account(settings: GatewaySettings, provider: str, plan: Plan, credential: str, secret: Secret) -> Account:
+    base = settings.start_plan.base if plan is Plan.START else settings.providers[provider].openai_base
+    origin, path = address(base, "")
+    prefix = path if plan is Plan.START else b""
+    return Account(provider=provider, plan=plan, credential=credential, secret=secret, origin=origin, prefix=prefix)

@@ -1,10 +1,12 @@
 """
 The simulator as a whole: which area answers which path.
 
-One file per area: `chat` (coding plan), `start_plan`, `identity` (logins and the account) and `control`.
+One file per area: `chat` (coding plan), `start_plan`, `identity` (logins and the account), `allowance` (what is left
+of a plan) and `control`.
 """
 
 from services.simulator.accounts import Accounts
+from services.simulator.allowance import AllowanceArea
 from services.simulator.chat import Chat
 from services.simulator.connection import Connection
 from services.simulator.control import PREFIX, Control, json_answer
@@ -27,9 +29,11 @@ class Simulator:
         self.accounts = Accounts()
         self.chat = Chat(settings, self.scripts, self.records, self.accounts)
         self.start_plan = StartPlan(self.chat)
+        self.allowance = AllowanceArea(self.records)
         self._identity = Identity(self.accounts)
-        control = Control(self.scripts, self.records, self.accounts.reset, self.start_plan.reset)
-        self._routes = self.chat.routes() | self.start_plan.routes() | control.routes()
+        resets = (self.accounts.reset, self.start_plan.reset, self.allowance.reset)
+        control = Control(self.scripts, self.records, *resets)
+        self._routes = self.chat.routes() | self.start_plan.routes() | self.allowance.routes() | control.routes()
         self._connections: set[Connection] = set()
 
     def connection(self) -> Connection:

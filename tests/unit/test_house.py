@@ -24,6 +24,7 @@ PURE = (
     "services/gateway/identity.py",
     "services/gateway/mutations.py",
     "services/gateway/usage.py",
+    "services/gateway/quota.py",
     "services/gateway/conversion.py",
     "services/gateway/preparation.py",
     "services/gateway/retries.py",

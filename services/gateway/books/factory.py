@@ -6,7 +6,9 @@ import socket
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from services.chassis.redis.address import Login, parse
+import msgspec
+
+from services.chassis.redis.address import Login, RedisAddress, parse
 from services.chassis.storage import StoreRefused
 from services.gateway.books.memory import MemoryBooks
 from services.gateway.books.port import Books
@@ -14,7 +16,9 @@ from services.gateway.books.redis import RedisBooks
 from services.gateway.books.sqlite import FILE_NAME, SqliteBooks
 
 
-def open_books(url: str | None, directory: Path, *, hours: int, login: Login | None = None) -> Books:
+def open_books(
+    url: str | None, directory: Path, *, hours: int, login: Login | None = None, ca_file: str | None = None
+) -> Books:
     """Return the books of a store; `hours` is how long they are kept. Raises StoreRefused."""
     process = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
     scheme = "sqlite" if url is None else urlsplit(url).scheme
@@ -23,9 +27,15 @@ def open_books(url: str | None, directory: Path, *, hours: int, login: Login | N
     if url is None or scheme == "sqlite":
         return SqliteBooks(_path(url, directory), process)
     try:
-        return RedisBooks(parse(url, login), process, hours=hours)
+        return RedisBooks(_trusting(parse(url, login), ca_file), process, hours=hours)
     except (OSError, ValueError) as error:
         raise StoreRefused(f"store.url {error}") from None
+
+
+def _trusting(address: RedisAddress, ca_file: str | None) -> RedisAddress:
+    if ca_file is None or address.tls is None:
+        return address
+    return msgspec.structs.replace(address, tls=msgspec.structs.replace(address.tls, ca=address.tls.ca or ca_file))
 
 
 def _path(url: str | None, directory: Path) -> Path:
