@@ -2,20 +2,26 @@
 The whole gateway in one process, for a laptop: no Redis, no cluster.
 
 With `demo` a simulator takes the upstream's place. The credentials service runs in the same process as soon as there is
-something for it: logins or client keys in the store, or a configuration that asks for them.
+something for it: logins or client keys in the store, or a configuration that asks for them. So does the captcha
+service on the start plan; its page has a port of its own, because nothing else should share its origin.
 """
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from services.captcha.client import CaptchaService
+from services.captcha.service import running_service as running_captcha
+from services.captcha_setup import service_settings
 from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
+from services.chassis.peer.token_file import TokenFileInvalid
 from services.chassis.process import harden, run
 from services.chassis.secret import Secret
 from services.chassis.server import Server
+from services.chassis.site import Listener
 from services.credentials.client import CredentialsClient, connect
 from services.credentials.errors import KeyringInvalid
 from services.credentials.process import running_service
@@ -23,6 +29,7 @@ from services.credentials.stores.port import StoreRefused, StoreUnavailable
 from services.credentials.vault_of import is_untouched
 from services.credentials_setup import CaFileUnusable, credentials_settings, login_providers
 from services.gateway import settings_rules as rules
+from services.gateway import start_plan_passes
 from services.gateway.leasing import Leasing
 from services.gateway.process import serve_gateway
 from services.gateway.routing import Plan
@@ -49,7 +56,7 @@ def serve(settings: GatewaySettings, *, demo: bool) -> int:
     except (CannotListen, StoreUnavailable) as error:
         sys.stderr.write(f"zcode-proxy: {error}\n")
         return _UNAVAILABLE
-    except (KeyringInvalid, StoreRefused) as error:
+    except (KeyringInvalid, StoreRefused, TokenFileInvalid) as error:
         sys.stderr.write(f"zcode-proxy: {error}\n")
         return _CONFIGURATION
 
@@ -60,11 +67,15 @@ async def _serve(settings: GatewaySettings, *, demo: bool) -> int:
             origin = await stack.enter_async_context(running(Simulator(SimulatorSettings(port=0))))
             settings = pointed_at(settings, origin)
         client = None if demo else await stack.enter_async_context(_credentials(settings))
+        captcha = await stack.enter_async_context(_captcha(settings, client))
         return await serve_gateway(
             settings,
             None if client is None else Leasing(settings, client),
+            captcha.issuer,
             admin_host=rules.LOOPBACK,
+            more=captcha.listeners,
             on_started=lambda server: _greet(settings, server),
+            on_drain=captcha.on_drain,
         )
 
 
@@ -86,6 +97,29 @@ async def _credentials(settings: GatewaySettings) -> AsyncIterator[CredentialsCl
         stack.push_async_callback(client.aclose)
         await client.start()
         yield client
+
+
+class _Captcha(msgspec.Struct, frozen=True):
+    """What the gateway's process needs of the captcha service: nothing on the coding plan."""
+
+    issuer: CaptchaService | None = None
+    listeners: tuple[Listener, ...] = ()
+    on_drain: Callable[[], None] | None = None
+
+
+@contextlib.asynccontextmanager
+async def _captcha(settings: GatewaySettings, client: CredentialsClient | None) -> AsyncIterator[_Captcha]:
+    """Run the captcha service in this process, or be a client of the one that is named; with a page of its own port."""
+    if settings.plan is not Plan.START:
+        yield _Captcha()
+    elif start_plan_passes.has_service(settings):
+        elsewhere = start_plan_passes.client_of(settings)
+        async with contextlib.aclosing(elsewhere):
+            yield _Captcha(elsewhere)
+    else:
+        async with running_captcha(service_settings(settings), client) as service:
+            page = Listener(app=service.page, host=settings.captcha.host, port=settings.captcha.port)
+            yield _Captcha(service.issuer, (page,), service.end_waits)
 
 
 def pointed_at(settings: GatewaySettings, origin: str) -> GatewaySettings:
@@ -115,6 +149,8 @@ def _greet(settings: GatewaySettings, server: Server) -> None:
     ]
     if settings.simulated:
         lines.append("  DEMO: the upstream is a simulator; no account is used and every answer says so.")
+    if settings.plan is Plan.START and not start_plan_passes.has_service(settings):
+        lines.append("  Captchas are completed on a page of its own: zcode-proxy captcha link prints the way in.")
     if not settings.auth.proxy_api_key:
         lines.append("  No client key is set, so only this machine is served.")
     lines += [

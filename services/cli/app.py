@@ -9,6 +9,7 @@ from services.cli import (
     audit,
     auth,
     backup,
+    captcha,
     config,
     credentials,
     doctor,
@@ -53,6 +54,7 @@ app.command()(backup.restore)
 app.add_typer(config.app, name="config")
 app.command()(gateway.gateway)
 app.command()(credentials.credentials)
+app.add_typer(captcha.app, name="captcha")
 app.command()(credentials.init)
 app.command()(simulator.simulator)
 app.command()(version.version)

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from services.captcha.client import CaptchaService
@@ -120,7 +120,9 @@ async def serve_gateway(
     captcha: CaptchaService | None = None,
     *,
     admin_host: str | None = None,
+    more: Sequence[Listener] = (),
     on_started: Callable[[Server], None] | None = None,
+    on_drain: Callable[[], None] | None = None,
 ) -> int:
     """Serve until told to stop, with what the other services give, where there are any; returns the exit code."""
     gateway = (
@@ -131,9 +133,11 @@ async def serve_gateway(
     async with watching(settings, gateway, None if leasing is None else lambda: leasing.snapshot):
         return await serve_listeners(
             *listeners(settings, gateway, leasing=leasing, admin_host=admin_host),
+            *more,
             drain_seconds=settings.limits.drain,
             health=gateway.health,
             on_started=on_started,
+            on_drain=on_drain,
             on_deadline=lambda: end_streams(gateway),
             on_lag=gateway.vitals.note_lag,
         )

@@ -57,11 +57,11 @@ def _tokens(content: bytes) -> tuple[str, ...]:
     return tuple(line for line in lines if len(line) >= TOKEN_LENGTH and line.isascii() and line.isprintable())[:_MOST]
 
 
-def generate(path: Path) -> None:
-    """Make a token file of mode 0640 with a random token if there is none: for a sidecar's shared directory."""
+def generate(path: Path, *, mode: int = 0o640) -> None:
+    """Make a token file with a random token if there is none; the mode is that for a sidecar's shared directory."""
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(handle, "w") as file:
         file.write(f"{secrets.token_urlsafe(32)}\n")
     try:
