@@ -9,6 +9,7 @@ import typer
 
 from services.cli.configuration import settings_or_exit
 from services.cli.exits import Exit
+from services.cli.office_options import ServerOption, TokenFileOption
 from services.cli.output import as_json, complain, say, table
 
 app = typer.Typer(no_args_is_help=True, help="Log in to a plan, see who is logged in, log out.")
@@ -91,27 +92,34 @@ def login(
 
 
 @app.command()
-def status(config: ConfigOption = None, *, json: JsonOption = False) -> None:
+def status(
+    config: ConfigOption = None,
+    *,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
+    json: JsonOption = False,
+) -> None:
     """
-    List the logins: provider, label, state, age, the end of the key, the start-plan token's age.
+    List the logins: id, provider, label, state, age, the end of the key, the start-plan token's age.
 
     Leaves with 1 when there is none.
     """
     from services.chassis.process import run  # noqa: PLC0415 - as above
-    from services.cli import login_session  # noqa: PLC0415 - as above
+    from services.cli import login_session, office  # noqa: PLC0415 - as above
     from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
-    settings = settings_or_exit(config, quiet=json)
+    desk = office.Office(settings_or_exit(config, quiet=json), server, token_file)
     with store_failures():
-        records, troubles = run(login_session.listed(settings))
+        found = run(login_session.listed(desk))
+    records, troubles = found.logins, found.broken
     for trouble in troubles:
-        complain(f"the record {trouble.id} (version {trouble.version}) does not open: {trouble.why.value}")
+        complain(f"the record {trouble.id} (version {trouble.version}) does not open: {trouble.why}")
     now = time.time()
     if json:
         as_json([login_session.shown(record, now) for record in records])
     elif records:
         table(
-            ("Provider", "Label", "Kind", "State", "Age", "Key", "Start-plan token"),
+            ("Id", "Provider", "Label", "Kind", "State", "Age", "Key", "Start-plan token"),
             [login_session.row(record, now) for record in records],
         )
     else:
@@ -125,15 +133,17 @@ def logout(
     provider: Annotated[Provider | None, typer.Argument(help="Whose logins.", show_default="all")] = None,
     *,
     config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
 ) -> None:
     """Remove the logins that are kept here. The key stays in the account until you delete it there."""
     from services.chassis.process import run  # noqa: PLC0415 - as above
-    from services.cli import login_session  # noqa: PLC0415 - as above
+    from services.cli import login_session, office  # noqa: PLC0415 - as above
     from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
-    settings = settings_or_exit(config)
+    desk = office.Office(settings_or_exit(config), server, token_file)
     with store_failures():
-        removed = run(login_session.log_out(settings, provider))
+        removed = run(login_session.log_out(desk, provider))
     for record in removed:
         say(f"removed {record.provider}: {record.label} ({record.id})")
     if not removed:

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from services.cli.audit_session import audit_of
+from services.cli.audit_log import audit_of
 from services.credentials import backup
 from services.credentials.audit import actor
 from services.credentials.backup import Made, Restored

@@ -8,6 +8,7 @@ import typer
 from services.cli import lifetimes
 from services.cli.auth import ConfigOption, JsonOption
 from services.cli.configuration import settings_or_exit
+from services.cli.office_options import ServerOption, TokenFileOption
 from services.cli.output import as_json, complain, say, table
 
 app = typer.Typer(no_args_is_help=True, help="The keys that clients of the gateway present.")
@@ -39,6 +40,8 @@ def create(
     ] = "",
     expires: Annotated[str, typer.Option(help=f"When it ends: {lifetimes.FORMS}.", show_default="never")] = "",
     config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """
@@ -51,34 +54,42 @@ def create(
     The key alone goes to stdout, so that `… > key.txt` or `$(…)` takes it.
     """
     from services.chassis.process import run  # noqa: PLC0415 - heavy imports stay out of the other commands
-    from services.cli import keys_session  # noqa: PLC0415 - as above
+    from services.cli import keys_session, office  # noqa: PLC0415 - as above
     from services.cli.failures import store_failures  # noqa: PLC0415 - as above
+    from services.credentials.admin_contract import KeyRequest  # noqa: PLC0415 - as above
 
-    settings = settings_or_exit(config, quiet=json)
+    desk = office.Office(settings_or_exit(config, quiet=json), server, token_file)
     try:
         expires_at = lifetimes.end_of(expires, time.time()) if expires else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--expires") from None
     wanted = tuple(dict.fromkeys(model.strip() for model in models.split(",") if model.strip()))
     with store_failures():
-        new = run(keys_session.create(settings, name, owner=owner, models=wanted, expires_at=expires_at))
+        request = KeyRequest(name=name, owner=owner, models=wanted, expires_at=expires_at)
+        new = run(keys_session.create(desk, request))
     if json:
-        as_json({"key": new.key.reveal(), **keys_session.shown(new.record, time.time())})
+        as_json({"key": new.key, **keys_session.shown(new.info, time.time())})
         return
-    say(new.key.reveal())
-    complain(f"this key (id {new.record.id}) is shown only now; keep it where secrets are kept", kind="note")
+    say(new.key)
+    complain(f"this key (id {new.info.id}) is shown only now; keep it where secrets are kept", kind="note")
 
 
 @app.command(name="list")
-def list_(config: ConfigOption = None, *, json: JsonOption = False) -> None:
+def list_(
+    config: ConfigOption = None,
+    *,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
+    json: JsonOption = False,
+) -> None:
     """List the keys; what they look like is known to their holders only."""
     from services.chassis.process import run  # noqa: PLC0415 - as above
-    from services.cli import keys_session  # noqa: PLC0415 - as above
+    from services.cli import keys_session, office  # noqa: PLC0415 - as above
     from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
-    settings = settings_or_exit(config, quiet=json)
+    desk = office.Office(settings_or_exit(config, quiet=json), server, token_file)
     with store_failures():
-        records = run(keys_session.listed(settings))
+        records = run(keys_session.listed(desk))
     now = time.time()
     if json:
         as_json([keys_session.shown(record, now) for record in records])
@@ -97,6 +108,8 @@ def rotate(
     *,
     finish: Annotated[bool, typer.Option("--finish", help="End the secret before the newest; makes none.")] = False,
     config: ConfigOption = None,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """
@@ -107,35 +120,41 @@ def rotate(
       zcode-proxy keys rotate abcdefghij27 --finish   only the new one is
     """
     from services.chassis.process import run  # noqa: PLC0415 - as above
-    from services.cli import keys_session  # noqa: PLC0415 - as above
+    from services.cli import keys_session, office  # noqa: PLC0415 - as above
     from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
-    settings = settings_or_exit(config, quiet=json)
+    desk = office.Office(settings_or_exit(config, quiet=json), server, token_file)
     id_ = keys_session.id_or_exit(key_id)
     with store_failures():
         if finish:
-            record, secret = run(keys_session.settle(settings, id_)), None
+            record, secret = run(keys_session.settle(desk, id_)), None
         else:
-            new = run(keys_session.rotate(settings, id_))
-            record, secret = new.record, new.key
+            new = run(keys_session.rotate(desk, id_))
+            record, secret = new.info, new.key
     if json:
-        as_json(({} if secret is None else {"key": secret.reveal()}) | keys_session.shown(record, time.time()))
+        as_json(({} if secret is None else {"key": secret}) | keys_session.shown(record, time.time()))
     elif secret is None:
         say(f"only the newest secret of {record.name} ({record.id}) is good now")
     else:
-        say(secret.reveal())
+        say(secret)
         complain(f"both secrets are good until `zcode-proxy keys rotate {record.id} --finish`", kind="note")
 
 
 @app.command()
-def revoke(key_id: IdArgument, config: ConfigOption = None) -> None:
+def revoke(
+    key_id: IdArgument,
+    config: ConfigOption = None,
+    *,
+    server: ServerOption = None,
+    token_file: TokenFileOption = None,
+) -> None:
     """End a key, for good. Gateways refuse it within seconds."""
     from services.chassis.process import run  # noqa: PLC0415 - as above
-    from services.cli import keys_session  # noqa: PLC0415 - as above
+    from services.cli import keys_session, office  # noqa: PLC0415 - as above
     from services.cli.failures import store_failures  # noqa: PLC0415 - as above
 
-    settings = settings_or_exit(config)
+    desk = office.Office(settings_or_exit(config), server, token_file)
     id_ = keys_session.id_or_exit(key_id)
     with store_failures():
-        record = run(keys_session.revoke(settings, id_))
+        record = run(keys_session.revoke(desk, id_))
     say(f"revoked {record.name} ({record.id})")

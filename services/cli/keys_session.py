@@ -1,21 +1,13 @@
-"""What the `keys` commands do, on the store that the settings name."""
+"""What the `keys` commands do, and how keys are shown."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import msgspec
 import typer
 
-from services.cli.audit_session import audit_of
 from services.cli.exits import Exit
 from services.cli.lifetimes import day
+from services.cli.office import Office
 from services.cli.output import complain
 from services.credentials import key_format
-from services.credentials.audit import Audit, actor
-from services.credentials.client_keys import ClientKeyBook, KeyRecord, NewKey
-from services.credentials.errors import NotFound
-from services.credentials.vault_of import is_untouched, vault_of
-from services.gateway.settings import GatewaySettings
+from services.credentials.admin_contract import KeyInfo, KeyMade, KeyRequest
 
 
 def id_or_exit(text: str) -> str:
@@ -34,102 +26,69 @@ def id_or_exit(text: str) -> str:
     raise typer.Exit(Exit.USAGE)
 
 
-async def create(
-    settings: GatewaySettings, name: str, *, owner: str, models: tuple[str, ...], expires_at: float | None
-) -> NewKey:
+async def create(office: Office, wanted: KeyRequest) -> KeyMade:
     """Make a key. When the audit log cannot be written nobody gets to see it."""
-    async with _desk(settings) as desk:
-        new = await desk.book.create(name, owner=owner, models=models, expires_at=expires_at)
-        await desk.record("key.create", new.record)
-        return new
+    async with office.open() as desk:
+        return await desk.create_key(wanted)
 
 
-async def listed(settings: GatewaySettings) -> tuple[KeyRecord, ...]:
+async def listed(office: Office) -> tuple[KeyInfo, ...]:
     """Return every key."""
-    if is_untouched(settings.store):
+    if office.empty:
         return ()
-    async with _desk(settings) as desk:
-        return await desk.book.all()
+    async with office.open() as desk:
+        return await desk.keys()
 
 
-async def rotate(settings: GatewaySettings, id_: str) -> NewKey:
+async def rotate(office: Office, id_: str) -> KeyMade:
     """Give a key a new secret beside the one it has."""
-    async with _desk(settings, id_) as desk:
-        new = await desk.book.rotate(id_)
-        await desk.record("key.rotate", new.record, "two secrets")
-        return new
+    async with office.open(for_what_is_there=_absent(id_)) as desk:
+        return await desk.rotate_key(id_)
 
 
-async def settle(settings: GatewaySettings, id_: str) -> KeyRecord:
+async def settle(office: Office, id_: str) -> KeyInfo:
     """End the older secret of a key."""
-    async with _desk(settings, id_) as desk:
-        record = await desk.book.settle(id_)
-        await desk.record("key.rotate", record, "only the newest")
-        return record
+    async with office.open(for_what_is_there=_absent(id_)) as desk:
+        return await desk.settle_key(id_)
 
 
-async def revoke(settings: GatewaySettings, id_: str) -> KeyRecord:
+async def revoke(office: Office, id_: str) -> KeyInfo:
     """End a key."""
-    async with _desk(settings, id_) as desk:
-        record = await desk.book.revoke(id_)
-        await desk.record("key.revoke", record)
-        return record
+    async with office.open(for_what_is_there=_absent(id_)) as desk:
+        return await desk.revoke_key(id_)
 
 
-class _Desk(msgspec.Struct, frozen=True):
-    """Where keys are handled: the book of them, and the log of what is done."""
-
-    book: ClientKeyBook
-    audit: Audit
-
-    async def record(self, event: str, record: KeyRecord, detail: str = "") -> None:
-        await self.audit.record(event, actor=actor(), subject=f"{record.id} {record.name}", detail=detail)
+def _absent(id_: str) -> str:
+    return f"there is no key with the id {id_}"
 
 
-@asynccontextmanager
-async def _desk(settings: GatewaySettings, for_id: str | None = None) -> AsyncIterator[_Desk]:
-    """Open the store; for a key that must be there already, none is made."""
-    if for_id is not None and is_untouched(settings.store):
-        raise NotFound(f"there is no key with the id {for_id}")
-    async with vault_of(settings.store, settings.keyring) as (vault, store):
-        yield _Desk(ClientKeyBook(vault, store), audit_of(settings, vault))
-
-
-def state_of(record: KeyRecord, now: float) -> str:
+def state_of(key: KeyInfo, now: float) -> str:
     """Say in one word whether a key is good."""
-    if record.revoked_at is not None:
+    if key.revoked_at is not None:
         return "revoked"
-    if record.expires_at is not None and record.expires_at <= now:
+    if key.expires_at is not None and key.expires_at <= now:
         return "expired"
-    return "active" if len(record.macs) == 1 else "two secrets"
+    return "active" if key.secrets == 1 else "two secrets"
 
 
-def row(record: KeyRecord, now: float) -> tuple[str, ...]:
+def row(key: KeyInfo, now: float) -> tuple[str, ...]:
     """Return a line of `keys list`."""
-    expires = "never" if record.expires_at is None else day(record.expires_at)
-    models = ", ".join(record.models) or "all"
-    return (
-        record.id,
-        record.name,
-        record.owner or "-",
-        models,
-        state_of(record, now),
-        day(record.created_at),
-        expires,
-    )
+    expires = "never" if key.expires_at is None else day(key.expires_at)
+    models = ", ".join(key.models) or "all"
+    return (key.id, key.name, key.owner or "-", models, state_of(key, now), day(key.created_at), expires)
 
 
-def shown(record: KeyRecord, now: float) -> dict[str, object]:
+def shown(key: KeyInfo, now: float) -> dict[str, object]:
     """Return an entry of `keys list --json`."""
     return {
-        "id": record.id,
-        "name": record.name,
-        "owner": record.owner,
-        "models": list(record.models),
-        "state": state_of(record, now),
-        "secrets": len(record.macs),
-        "created_at": record.created_at,
-        "rotated_at": record.rotated_at,
-        "expires_at": record.expires_at,
-        "revoked_at": record.revoked_at,
+        "id": key.id,
+        "name": key.name,
+        "owner": key.owner,
+        "models": list(key.models),
+        "state": state_of(key, now),
+        "secrets": key.secrets,
+        "created_at": key.created_at,
+        "rotated_at": key.rotated_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
     }

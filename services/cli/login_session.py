@@ -7,14 +7,17 @@ import time
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import typer
 
 from services.chassis.listening import CannotListen
-from services.cli.audit_session import audit_of
+from services.cli.audit_log import audit_of
 from services.cli.exits import Exit
 from services.cli.login_screen import LoginScreen
+from services.cli.office import Office
 from services.cli.output import complain
 from services.credentials import imports, logins
+from services.credentials.admin_contract import LoginInfo, Logins
 from services.credentials.audit import actor
 from services.credentials.contract import Kind
 from services.credentials.errors import CredentialsError, LoginFailed
@@ -22,8 +25,7 @@ from services.credentials.login import LoggedIn, Login, LoginOptions, NotOffered
 from services.credentials.oauth.caller import Caller
 from services.credentials.oauth.vendors import VENDORS, Addresses
 from services.credentials.records import Credential
-from services.credentials.vault import Trouble
-from services.credentials.vault_of import is_untouched, vault_of
+from services.credentials.vault_of import vault_of
 from services.credentials_setup import CaFileUnusable, addresses_of, caller_of
 from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings
@@ -92,24 +94,20 @@ async def keep(settings: GatewaySettings, got: LoggedIn, label: str, *, event: s
         return record
 
 
-async def listed(settings: GatewaySettings) -> tuple[tuple[Credential, ...], list[Trouble]]:
+async def listed(office: Office) -> Logins:
     """Return what is kept, and what of it does not open."""
-    troubles: list[Trouble] = []
-    if is_untouched(settings.store):
-        return (), troubles
-    async with vault_of(settings.store, settings.keyring, report=troubles.append) as (vault, _):
-        return await vault.credentials(), troubles
+    if office.empty:
+        return Logins()
+    async with office.open() as desk:
+        return await desk.logins()
 
 
-async def log_out(settings: GatewaySettings, provider: str | None) -> tuple[Credential, ...]:
+async def log_out(office: Office, provider: str | None) -> tuple[LoginInfo, ...]:
     """Remove what is kept of a provider (None: of all) and return it."""
-    if is_untouched(settings.store):
+    if office.empty:
         return ()
-    async with vault_of(settings.store, settings.keyring) as (vault, _):
-        removed = await logins.remove(vault, provider)
-        for record in removed:
-            await audit_of(settings, vault).record("cred.delete", actor=actor(), subject=_named(record))
-        return removed
+    async with office.open() as desk:
+        return await desk.log_out(provider)
 
 
 def _named(record: Credential) -> str:
@@ -155,44 +153,27 @@ def kept_words(record: Credential) -> str:
     return f"logged in to {record.provider} as {record.label}{user}{key} ({record.id})"
 
 
-def row(record: Credential, now: float) -> tuple[str, ...]:
+def row(login: LoginInfo, now: float) -> tuple[str, ...]:
     """Return a line of `auth status`."""
-    issued = logins.jwt_issued_at(record.secrets.start_plan_jwt)
-    token = "-" if record.secrets.start_plan_jwt is None else "age unknown" if issued is None else _age(now - issued)
-    state = record.state.value + (f" ({record.reason})" if record.reason else "")
-    age = _age(now - record.rotated_at)
+    issued = login.start_plan_issued_at
+    token = "-" if not login.start_plan else "age unknown" if issued is None else _age(now - issued)
+    state = login.state + (f" ({login.reason})" if login.reason else "")
     return (
-        record.provider,
-        record.label,
-        record.kind.value,
+        login.id,
+        login.provider,
+        login.label,
+        login.kind,
         state,
-        age,
-        logins.masked(record.secrets.api_key) or "-",
+        _age(now - login.rotated_at),
+        login.key or "-",
         token,
     )
 
 
-def shown(record: Credential, now: float) -> dict[str, object]:
+def shown(login: LoginInfo, now: float) -> dict[str, object]:
     """Return an entry of `auth status --json`."""
-    return {
-        "id": record.id,
-        "provider": record.provider,
-        "label": record.label,
-        "kind": record.kind.value,
-        "state": record.state.value,
-        "reason": record.reason,
-        "user_id": record.user_id,
-        "key": logins.masked(record.secrets.api_key) or None,
-        "age_seconds": round(max(0.0, now - record.rotated_at)),
-        "created_at": record.created_at,
-        "rotated_at": record.rotated_at,
-        "expires_at": record.expires_at,
-        "usable_at": record.usable_at,
-        "refreshable": bool(record.secrets.refresh_token or record.secrets.access_token),
-        "start_plan": record.secrets.start_plan_jwt is not None,
-        "start_plan_state": record.start_plan.state.value,
-        "start_plan_issued_at": logins.jwt_issued_at(record.secrets.start_plan_jwt),
-    }
+    fields = msgspec.structs.asdict(login)
+    return fields | {"key": login.key or None, "age_seconds": round(max(0.0, now - login.rotated_at))}
 
 
 def _age(seconds: float) -> str:

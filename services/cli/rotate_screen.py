@@ -7,7 +7,7 @@ from typing import Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from services.credentials.rotation import Progress as Step
+from services.credentials.admin_contract import MasterState
 from services.credentials.rotation_plan import Step as Name
 
 _WORDS: Final = {
@@ -45,13 +45,14 @@ class RotationScreen:
         if self._bar is not None:
             self._bar.stop()
 
-    def show(self, progress: Step) -> None:
+    def show(self, progress: MasterState) -> None:
         """Show a step, and how much of it is done."""
-        words = _WORDS[progress.step]
+        step = Name(progress.step)
+        words = _WORDS[step]
         if progress.waiting_for:
             words = f"{words}: {', '.join(progress.waiting_for)}"
         if self._bar is not None:
             self._bar.update(self._task, description=words, completed=progress.done, total=progress.total or None)
-        elif progress.step is not self._last:
+        elif step is not self._last:
             self._complain(words)
-        self._last = progress.step
+        self._last = step

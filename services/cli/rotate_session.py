@@ -1,26 +1,34 @@
-"""What `rotate` does, on the store that the settings name."""
+"""What the `rotate` commands do, by whichever way."""
 
 from collections.abc import Callable
+from typing import Final
 
-from services.cli.audit_session import audit_of
+from services.chassis.secret import Secret
+from services.cli.office import Office
 from services.cli.rotate_screen import RotationScreen
-from services.credentials.audit import actor
-from services.credentials.keyring_file import KeyringFile
-from services.credentials.rotation import Hooks, Proof, Rotation
-from services.credentials.settings import keyring_path
-from services.credentials.vault_of import vault_of
-from services.gateway.settings import GatewaySettings
+from services.credentials.admin_contract import MasterProof, Replaced, Replacement
+from services.credentials.errors import NotFound
+
+_ABSENT: Final = "there is no such credential; `zcode-proxy auth status` lists them"
 
 
-async def rotate_master(settings: GatewaySettings, *, complain: Callable[[str], None]) -> Proof:
-    """Carry a rotation out, or go on with one; every change of the keyring is in the audit log first."""
-    path = keyring_path(settings.store, settings.keyring)
-    async with vault_of(settings.store, settings.keyring) as (vault, store):
-        audit = audit_of(settings, vault)
-
-        async def record(event: str, kid: int) -> None:
-            await audit.record(event, actor=actor(), subject=f"master key {kid}")
-
+async def rotate_master(office: Office, *, complain: Callable[[str], None]) -> MasterProof:
+    """Carry a rotation out, or go on with one."""
+    async with office.open() as desk:
         with RotationScreen(complain) as screen:
-            rotation = Rotation(store, vault, KeyringFile(path), hooks=Hooks(progress=screen.show, audit=record))
-            return await rotation.run()
+            return await desk.rotate_master(screen.show)
+
+
+async def kind_of(office: Office, id_: str) -> str:
+    """Say how a credential came to be (`contract.Kind`), before anybody is asked for a key. Raises NotFound."""
+    async with office.open(for_what_is_there=_ABSENT) as desk:
+        found = [login.kind for login in (await desk.logins()).logins if login.id == id_]
+    if not found:
+        raise NotFound(_ABSENT)
+    return found[0]
+
+
+async def replace(office: Office, id_: str, key: Secret | None) -> Replaced:
+    """Put a new upstream key in a credential's place; without one, ask its login provider."""
+    async with office.open(for_what_is_there=_ABSENT) as desk:
+        return await desk.replace(id_, Replacement(api_key=None if key is None else key.reveal()))

@@ -45,10 +45,10 @@ async def read(settings: GatewaySettings, now: float, hours: int) -> Usage:
 
 async def key_names(settings: GatewaySettings) -> dict[str, str]:
     """Return what the client keys are called, as far as the store lets itself be opened."""
-    from services.cli import keys_session  # noqa: PLC0415 - opens the vault
+    from services.cli import keys_session, office  # noqa: PLC0415 - opens the vault
 
     with contextlib.suppress(StoreUnavailable, CredentialsError):
-        return {record.id: record.name for record in await keys_session.listed(settings)}
+        return {key.id: key.name for key in await keys_session.listed(office.Office(settings))}
     return {}
 
 

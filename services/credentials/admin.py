@@ -1,15 +1,15 @@
-"""The admin port: probes and metrics without a key, and what else is put there, on an address gateways do not reach."""
+"""The admin port: probes and metrics without a key, and the admin API behind its own, where no gateway calls."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Litestar, Request, Response, get
-from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.health import Health
 from services.chassis.telemetry import exposition
+from services.credentials.admin_contract import PREFIX
 
 
 def create_admin(
@@ -17,10 +17,10 @@ def create_admin(
     registry: CollectorRegistry,
     look: Callable[[], Awaitable[None]],
     *,
+    administration: Any = None,
     clock: Clock | None = None,
-    more: Sequence[ControllerRouterHandler] = (),
-) -> Litestar:
-    """Make the admin application; `look` reports to `health` what readiness rests on."""
+) -> "AdminPort":
+    """Make the admin application; `look` reports to `health` what readiness rests on. Without an API there is none."""
     watch = clock or SystemClock()
 
     @get("/livez", sync_to_thread=False)
@@ -43,4 +43,17 @@ def create_admin(
         text, content_type = exposition(registry, request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 
-    return Litestar([livez, readyz, metrics, *more], openapi_config=None, logging_config=None)
+    return AdminPort(Litestar([livez, readyz, metrics], openapi_config=None, logging_config=None), administration)
+
+
+class AdminPort:
+    """Hands calls of the admin API to its guard, and everything else to the probes."""
+
+    def __init__(self, probes: Any, administration: Any) -> None:
+        self._probes = probes
+        self._administration = administration
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one call."""
+        is_api = self._administration is not None and scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await (self._administration if is_api else self._probes)(scope, receive, send)

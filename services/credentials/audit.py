@@ -53,8 +53,8 @@ class Audit:
     """One file's log. Safe for concurrent use on one event loop, and by several processes."""
 
     def __init__(self, vault: Vault, path: Path, *, name: str = "local", clock: Clock | None = None) -> None:
+        self.path = path
         self._vault = vault
-        self._path = path
         self._anchor_id = _ANCHOR + name
         self._clock: Clock = clock or SystemClock()
         self._seen = START
@@ -70,7 +70,7 @@ class Audit:
             try:
                 head = await asyncio.to_thread(self._append, entry, seconds=_LOCK_SECONDS, sync=True)
             except OSError as error:
-                raise Unavailable(f"the audit log {self._path} cannot be written: {error.strerror or error}") from None
+                raise Unavailable(f"the audit log {self.path} cannot be written: {error.strerror or error}") from None
             await self._raise_anchor(head)
 
     def note(self, event: str, subject: str, detail: str = "") -> None:
@@ -85,9 +85,9 @@ class Audit:
         """Prove the whole log. Raises Unavailable, StoreUnavailable, Undecryptable when it cannot be read."""
         anchor, _ = await self._anchor()
         try:
-            return await asyncio.to_thread(lambda: audit_chain.verify(_lines(self._path), self._key_of, anchor))
+            return await asyncio.to_thread(lambda: audit_chain.verify(_lines(self.path), self._key_of, anchor))
         except OSError as error:
-            raise Unavailable(f"the audit log {self._path} cannot be read: {error.strerror or error}") from None
+            raise Unavailable(f"the audit log {self.path} cannot be read: {error.strerror or error}") from None
 
     # -- inside
 
@@ -106,7 +106,7 @@ class Audit:
 
     def _append(self, event: Event, *, seconds: float, sync: bool) -> Head:
         keyring = self._vault.keyring
-        with _locked(self._path, seconds) as handle:
+        with _locked(self.path, seconds) as handle:
             head = _end(handle, self._seen)
             line = audit_chain.seal(event, head, kid=keyring.primary.kid, key=self._vault.derive(Purpose.AUDIT))
             os.write(handle, line + b"\n")

@@ -14,26 +14,22 @@ import asyncio
 import contextlib
 import logging
 import random
-import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
-import httpx2
 import msgspec
 
 from services.chassis.clock import Clock, SystemClock
-from services.chassis.peer import proof
-from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
+from services.chassis.peer.token_file import TokenFile
 from services.chassis.process import Tasks
+from services.credentials.calls import Calls
 from services.credentials.contract import (
     AUDIENCE,
     LONGEST_WAIT,
     REPORT_PATH,
     SNAPSHOT_PATH,
-    ErrorCode,
     Lease,
     Report,
     ReportKind,
@@ -41,12 +37,7 @@ from services.credentials.contract import (
     State,
 )
 from services.credentials.errors import (
-    Conflict,
     CredentialsError,
-    LoginRequired,
-    NotAuthenticated,
-    NotFound,
-    Replayed,
     Unavailable,
 )
 
@@ -61,10 +52,6 @@ _REPORT: Final = 1.0  # seconds for a report's answer
 _RENEWAL: Final = 20.0  # seconds where the service makes a credential anew before it answers
 _BREATH: Final = 0.02  # seconds between two polls, in case that a service does not make us wait
 _FIRST_WAIT, _LONGEST_PAUSE = 0.05, 2.0  # seconds between two tries while the service is away
-
-_ERRORS: Final[dict[str, type[CredentialsError]]] = {
-    error.code.value: error for error in (NotAuthenticated, Replayed, LoginRequired, Unavailable, NotFound, Conflict)
-}
 
 
 class CredentialsService(Protocol):
@@ -83,17 +70,7 @@ class HttpService:
     def __init__(
         self, address: str, *, tokens: TokenFile, clock: Clock | None = None, verify: ssl.SSLContext | None = None
     ) -> None:
-        self._tokens = tokens
-        self._clock: Clock = clock or SystemClock()
-        limits = httpx2.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30.0)
-        uds = address.removeprefix("unix:") if address.startswith("unix:") else None
-        self._http = httpx2.AsyncClient(
-            base_url="http://credentials" if uds is not None else address.rstrip("/"),
-            transport=httpx2.AsyncHTTPTransport(uds=uds, verify=verify or True, trust_env=False, limits=limits),
-            trust_env=False,
-            headers={"accept-encoding": "identity"},
-        )
-        self._base = urlsplit(str(self._http.base_url)).path.rstrip("/")
+        self._calls = Calls(address, audience=AUDIENCE, tokens=tokens, clock=clock, verify=verify)
 
     async def poll(self, after: int, wait: float) -> Snapshot:
         """Ask for the snapshot, waiting there for a newer one."""
@@ -107,47 +84,10 @@ class HttpService:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._calls.aclose()
 
     async def _call(self, method: str, target: str, body: bytes, seconds: float) -> Snapshot:
-        headers = self._proof(method, target, body)
-        timeout = httpx2.Timeout(seconds, connect=_CONNECT)
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await self._http.request(method, target, content=body, headers=headers, timeout=timeout)
-        except (httpx2.HTTPError, TimeoutError) as error:
-            raise Unavailable(f"the credentials service does not answer ({type(error).__name__})") from None
-        return _snapshot_of(answer.status_code, answer.content)
-
-    def _proof(self, method: str, target: str, body: bytes) -> dict[str, str]:
-        try:
-            token = self._tokens.token
-        except TokenFileInvalid as error:
-            raise Unavailable(str(error)) from None
-        if method == "GET":
-            return {"authorization": f"Bearer {token}"}
-        now, nonce = self._clock.now(), secrets.token_urlsafe(16)
-        signed = proof.sign(token, method, self._base + target, body, now=now, nonce=nonce, audience=AUDIENCE)
-        return signed | {"content-type": "application/json"}
-
-
-def _snapshot_of(status: int, body: bytes) -> Snapshot:
-    try:
-        if status == 200:
-            return msgspec.json.decode(body, type=Snapshot)
-        problem = msgspec.json.decode(body, type=_Problem)
-    except msgspec.MsgspecError:
-        raise Unavailable(
-            f"the credentials service gave an answer of status {status} that is none of its own"
-        ) from None
-    raise _ERRORS.get(problem.code, Unavailable)(problem.detail or f"status {status}")
-
-
-class _Problem(msgspec.Struct):
-    """What is read of a problem document."""
-
-    detail: str = ""
-    code: str = ErrorCode.STORE_UNAVAILABLE.value
+        return await self._calls.call(method, target, body, seconds=seconds, wanted=Snapshot)
 
 
 class CredentialsClient:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from services.chassis import sealing
-from services.credentials.errors import KeyringInvalid
+from services.credentials.errors import KeyringInvalid, Unavailable
 from services.credentials.keyring import Keyring
 
 _LARGEST: Final = 64 * 1024  # bytes; a keyring of a hundred keys is far smaller
@@ -84,7 +84,11 @@ class KeyringFile:
         return load(self._path)
 
     async def write(self, keyring: Keyring) -> None:
-        replace(self._path, keyring)
+        """Replace it. Raises Unavailable where it can only be read, as in a mounted Secret."""
+        try:
+            replace(self._path, keyring)
+        except OSError as fault:
+            raise Unavailable(f"the keyring {self._path} cannot be written: {fault.strerror or fault}") from None
 
 
 class KeyringWatch:

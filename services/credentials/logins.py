@@ -46,6 +46,23 @@ async def keep(vault: Vault, got: LoggedIn, *, kind: Kind, label: str, title: st
     raise AssertionError("unreachable")
 
 
+async def replace_key(vault: Vault, id_: str, api_key: str, *, now: float) -> Credential:
+    """
+    Put another upstream key in the place of the one that is kept; whatever state that was in is over.
+
+    Raises NotFound, Undecryptable, Conflict when others keep changing the record.
+    """
+    for attempt in range(_ATTEMPTS):
+        known = await vault.read_credential(id_)
+        got = LoggedIn(provider=known.provider, secrets=msgspec.structs.replace(known.secrets, api_key=api_key))
+        try:
+            return await vault.write_credential(_renewed(known, got, "", now), known.version)
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
 async def remove(vault: Vault, provider: str | None) -> tuple[Credential, ...]:
     """Remove the credentials of a provider (None: of all) and return them."""
     removed = [record for record in await vault.credentials() if provider in (None, record.provider)]

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from services.chassis.health import Health, Needs
 from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
+from services.chassis.peer.guard import PeerGuard
 from services.chassis.peer.token_file import TokenFile, generate
 from services.chassis.process import Tasks, harden, run
 from services.chassis.server import Server
@@ -29,7 +30,8 @@ from services.chassis.server import serve as serve_listeners
 from services.chassis.site import Listener
 from services.credentials import replicas, vault_of
 from services.credentials.admin import create_admin
-from services.credentials.app import create_app
+from services.credentials.administration import StoreAdministration
+from services.credentials.app import create_administration, create_app
 from services.credentials.audit import FILE_NAME as AUDIT_NAME
 from services.credentials.audit import Audit, log_name
 from services.credentials.broker import Broker, BrokerSettings
@@ -38,10 +40,17 @@ from services.credentials.commits import Several
 from services.credentials.errors import KeyringInvalid
 from services.credentials.failpoints import Failpoints
 from services.credentials.keyring_file import KeyringWatch
+from services.credentials.master_run import MasterRun
 from services.credentials.metrics import CredentialsMetrics, Standings
 from services.credentials.refresh import Policy
 from services.credentials.renewals import RenewalSettings
-from services.credentials.settings import CredentialsSettings, directory, keyring_path, token_path
+from services.credentials.settings import (
+    CredentialsSettings,
+    admin_token_path,
+    directory,
+    keyring_path,
+    token_path,
+)
 from services.credentials.stores.port import Store, StoreRefused, StoreUnavailable
 from services.credentials.token_provider import TokenProvider
 from services.credentials.vault import Trouble, Vault
@@ -78,6 +87,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     registry: CollectorRegistry
     health: Health
+    audit: Audit
+    tasks: Tasks  # that end with the service
 
     async def look(self) -> None:
         """Report what readiness rests on (promises.md C11)."""
@@ -126,7 +137,9 @@ async def running_service(
         watch = KeyringWatch(keyring_path(settings.store, settings.keyring))
         _ = tasks.start(replicas.follow(vault, watch, reporter, complain=_complain), name="keyring")
         health = Health(Needs(groups=(("store", "spool"),), optional=("store",)))
-        yield Service(broker=broker, vault=vault, store=store, registry=registry, health=health)
+        yield Service(
+            broker=broker, vault=vault, store=store, registry=registry, health=health, audit=audit, tasks=tasks
+        )
         with contextlib.suppress(StoreUnavailable):
             await reporter.leave()
 
@@ -174,12 +187,36 @@ def listeners(settings: CredentialsSettings, service: Service, more: Sequence[Li
     app = create_app(service.broker, tokens=TokenFile(tokens), store=service.store)
     gateways = Listener(app=app, host=listen.host, port=listen.port, uds=listen.socket)
     admin = Listener(
-        app=create_admin(service.health, service.registry, service.look),
+        app=create_admin(
+            service.health, service.registry, service.look, administration=_administration(settings, service)
+        ),
         host=listen.admin_host or listen.host,
         port=listen.admin_port,
         admin=True,
     )
     return gateways, admin, *more
+
+
+def _administration(settings: CredentialsSettings, service: Service) -> PeerGuard:
+    """Return the admin API, whose tokens are not those of gateways."""
+    listen = settings.credentials
+    tokens = admin_token_path(listen, settings.store)
+    if listen.admin_token_file is None:
+        generate(tokens)
+
+    async def renewer() -> Broker:
+        return service.broker
+
+    office = StoreAdministration(
+        service.vault,
+        service.store,
+        service.audit,
+        actor="admin API",
+        keyring=keyring_path(settings.store, settings.keyring),
+        renewer=renewer,
+    )
+    master = MasterRun(office, service.tasks)
+    return create_administration(office, master, tokens=TokenFile(tokens), store=service.store)
 
 
 async def _open(settings: CredentialsSettings) -> Store:

@@ -178,7 +178,7 @@ def test_a_second_login_renews_the_first_and_logout_removes_it(laptop: Laptop) -
     assert record["label"] == "two"
 
     shown = laptop.auth("status")
-    assert shown.stdout.splitlines()[1].split("\t")[:4] == ["zai", "two", "oauth", "ready"]
+    assert shown.stdout.splitlines()[1].split("\t")[1:5] == ["zai", "two", "oauth", "ready"]
     assert laptop.auth("logout", "bigmodel").stdout == "there was nothing to remove\n"
     assert laptop.auth("logout").stdout == f"removed zai: two ({record['id']})\n"
     nobody = laptop.auth("status")
