@@ -11,7 +11,7 @@ empty :=
 space := $(empty) $(empty)
 PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/translation/* \
   $(patsubst %,services/gateway/%.py,dialect routing providers catalogue identity mutations usage quota conversion \
-  preparation retries cors settings settings_rules))
+  preparation retries breakers concurrency cors settings settings_rules))
 
 .PHONY: demo serve test coverage check bench soak clients interpreters lock clean help
 

@@ -20,8 +20,8 @@ class Slots:
     ) -> None:
         self._limit = limit
         self._waited = waited  # hears of every wait's seconds
-        self._queue = queue
-        self._wait = wait
+        self.queue = queue
+        self.patience = wait
         self._waiters: dict[asyncio.Future[None], None] = {}  # in the order of their coming
         self.running = 0
 
@@ -41,18 +41,18 @@ class Slots:
         """Wait in the queue for a slot; raises Overloaded when the queue is full or the wait too long."""
         if self.take():
             return
-        if len(self._waiters) >= self._queue:
-            raise Overloaded(overloaded(retry_after=self._wait))
+        if len(self._waiters) >= self.queue:
+            raise Overloaded(overloaded(retry_after=self.patience))
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters[place] = None
         begun_at = place.get_loop().time()
         try:
-            async with asyncio.timeout(self._wait):
+            async with asyncio.timeout(self.patience):
                 await place
         except BaseException as error:
             self._abandon(place)
             if isinstance(error, TimeoutError):
-                raise Overloaded(overloaded(retry_after=self._wait)) from None
+                raise Overloaded(overloaded(retry_after=self.patience)) from None
             raise
         finally:
             self._waited(place.get_loop().time() - begun_at)
@@ -65,10 +65,19 @@ class Slots:
 
     def give_back(self) -> None:
         """Return a slot; the first in the queue gets it."""
-        while self._waiters:
+        self.running -= 1
+        if self._waiters:
+            self._grant()
+
+    def resize(self, limit: int) -> None:
+        """Change how many may run. With fewer than run now, nobody is let in until enough have left."""
+        self._limit = limit
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._waiters and self.running < self._limit:
             place = next(iter(self._waiters))
             del self._waiters[place]
             if not place.done():
-                place.set_result(None)  # the slot changes hands, so `running` stays
-                return
-        self.running -= 1
+                self.running += 1
+                place.set_result(None)

@@ -32,6 +32,7 @@ from services.gateway.errors import GatewayError
 from services.gateway.event_stream import Keeper
 from services.gateway.exchange import Exchange, ExchangeSettings
 from services.gateway.format_memory import FormatMemory
+from services.gateway.gate_metrics import export_gate
 from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
 from services.gateway.identity import Platform, static_headers
 from services.gateway.leases import ConfiguredLeases, Leases
@@ -125,6 +126,7 @@ def create_gateway(
         allowed_hosts=settings.server.allowed_hosts,
     )
     _export_load(registry, limits.streams, slots, keeper, transport)
+    export_gate(registry, exchange.gate, lambda name: catalogue.find(name) is not None)
     return Gateway(
         entry=entry,
         health=health,
@@ -225,6 +227,7 @@ def _exchange_settings(settings: GatewaySettings, catalogue: Catalogue) -> Excha
         stream_limits=AnswerLimits(body=limits.answer_stream),
         batch_limits=AnswerLimits(body=limits.answer_batch),
         retries=limits.retries,
+        breaker=limits.breaker,
         delivery=DeliverySettings(
             event_limit=limits.event,
             body_limit=limits.answer_batch,

@@ -20,16 +20,17 @@ from services.gateway.dialect import Dialect
 from services.gateway.downstream import Downstream
 from services.gateway.errors import GatewayError, Overloaded, UpstreamRefused, UpstreamUnreachable
 from services.gateway.event_stream import Keeper
+from services.gateway.gate import Gate, Passage
 from services.gateway.heads import header, request_headers_for
 from services.gateway.identity import INTERLEAVED_THINKING
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation, Want, prepare
 from services.gateway.relay import collect
-from services.gateway.retries import NEVER, NOT_SENT, RetryBudget, Rule, delay, rule_for
+from services.gateway.retries import NEVER, NOT_CALLED, NOT_SENT, RetryBudget, Rule, delay, rule_for
 from services.gateway.routing import Plan, Routes, UpstreamFormat, UpstreamRoute, select_route
 from services.gateway.translation.errors import read_fault
-from services.gateway.translation.fault import Fault
+from services.gateway.translation.fault import Action, Fault
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.transport_faults import fault_of
 from services.gateway.upstream.transport import (
@@ -62,6 +63,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_limits: AnswerLimits
     retries: int
     delivery: DeliverySettings
+    breaker: int = 5  # failures in a row that open a circuit; 0: none is ever opened
 
 
 _LEASE_CHANGES: Final = 2  # a renewed credential, then another one of the owner's
@@ -76,7 +78,7 @@ class Exchange:
         self._settings = settings
         self._transport = transport
         self._leases = leases
-        self._slots = slots
+        self.gate = Gate(slots, settings.breaker)
         self._keeper = keeper
         self._budget = RetryBudget()
 
@@ -87,13 +89,8 @@ class Exchange:
         lease = self._leases.current(route, call.model)
         preparation = self._prepare(call, route, lease)
         note(observation, call, route, lease, preparation)
-        if not self._slots.take():
-            await self._slots.wait()
-        try:
-            self._budget.request()
-            await self._serve(call, route, lease, preparation, client, observation)
-        finally:
-            self._slots.give_back()
+        self._budget.request()
+        await self._serve(call, route, lease, preparation, client, observation)
 
     def _prepare(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Preparation:
         settings = self._settings
@@ -154,27 +151,50 @@ class Exchange:
         """Send, and send again where the table, the budget and the client's stream allow it."""
         request = self._request(call, route, lease, preparation)
         attempt = changes = 0
-        while True:
-            fault, rule, error = await self._attempt(request, delivery)
-            if fault is None or delivery.begun:
-                return
-            other = await self._leases.after(fault, lease, route, call.model) if changes < _LEASE_CHANGES else None
-            if other is not None:
-                changes += 1
-                lease = other
-                delivery.observation.credential_id = lease.credential_id
-                request = self._request(call, route, lease, self._prepare(call, route, lease))
-                continue
-            now = time.monotonic()
-            wait = delay(rule, attempt, random.random(), fault.retry_after)  # noqa: S311  # jitter, not a secret
-            if wait is None or attempt >= self._settings.retries or not self._budget.spend(now):
-                raise error(fault)
-            await asyncio.sleep(wait)
-            attempt += 1
+        passage = await self._enter(lease, route, call.model)
+        try:
+            while True:
+                fault, rule, error = await self._attempt(request, delivery)
+                may_go_on = passage.end(fault, ours=rule is NOT_SENT or rule is NOT_CALLED)
+                if fault is None or delivery.begun:
+                    return
+                other = await self._leases.after(fault, lease, route, call.model) if changes < _LEASE_CHANGES else None
+                if other is not None:
+                    changes += 1
+                    lease = other
+                    delivery.observation.credential_id = lease.credential_id
+                    request = self._request(call, route, lease, self._prepare(call, route, lease))
+                    passage.leave()
+                    passage = await self._enter(lease, route, call.model)
+                    continue
+                now = time.monotonic()
+                wait = delay(rule, attempt, random.random(), fault.retry_after)  # noqa: S311  # jitter, not a secret
+                over = wait is None or attempt >= self._settings.retries or not may_go_on
+                if wait is None or over or not self._budget.spend(now):
+                    raise error(fault)
+                if fault.action is Action.THROTTLE:
+                    passage.leave()  # there is one too many: stand in line like the others
+                await asyncio.sleep(wait)
+                attempt += 1
+                if fault.action is Action.THROTTLE:
+                    passage = await self._enter_again(lease, route, call.model, error(fault))
+        finally:
+            passage.leave()
+
+    async def _enter(self, lease: Lease, route: UpstreamRoute, model: str) -> Passage:
+        return await self.gate.enter(lease.credential_id, route.origin.host, route.provider, model)
+
+    async def _enter_again(self, lease: Lease, route: UpstreamRoute, model: str, refusal: GatewayError) -> Passage:
+        """As `_enter`; who finds no place is told what the upstream said, and not that our queue is full."""
+        try:
+            return await self._enter(lease, route, model)
+        except Overloaded:
+            raise refusal from None
 
     async def _attempt(
         self, request: UpstreamRequest, delivery: Delivery
     ) -> tuple[Fault | None, Rule, type[GatewayError]]:
+        """Send once; returns what went wrong, whether that is tried again, and how it is raised."""
         observation = delivery.observation
         observation.attempts += 1
         answer: UpstreamAnswer | None = None
@@ -188,8 +208,10 @@ class Exchange:
             else:
                 fault = _refusal(answer, await collect(answer, _ERROR_LIMIT), observation)
         except TransportError as error:
-            safe = error.nothing_sent and not isinstance(error, (PoolTimeout, CertificateInvalid))
-            return fault_of(error), NOT_SENT if safe else NEVER, UpstreamUnreachable
+            rule = NOT_SENT if error.nothing_sent else NEVER
+            if isinstance(error, (PoolTimeout, CertificateInvalid)):
+                rule = NOT_CALLED
+            return fault_of(error), rule, UpstreamUnreachable
         finally:
             if answer is not None:
                 answer.close()

@@ -23,6 +23,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 NEVER: Final = Rule(0)
 NOT_SENT: Final = Rule(2)  # connect, DNS, TLS: nothing reached the upstream
+NOT_CALLED: Final = Rule(0)  # no connection was free, or none that is trusted
 
 _BY_ACTION: Final = {
     Action.RETRY: Rule(2),

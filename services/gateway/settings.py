@@ -159,6 +159,9 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     event: Annotated[Bytes, Meta(description="bytes of one event")] = 1024 * 1024
     upstream_connections: Annotated[Count, Meta(description="connections to the upstream")] = 200
     retries: Annotated[int, Meta(ge=0, description="further tries before the first byte")] = 2
+    breaker: Annotated[
+        int, Meta(ge=0, description="failures in a row after which the upstream is left alone for a while; 0: never")
+    ] = 5
     drain: Annotated[Seconds, Meta(description="seconds open requests get at shutdown")] = 600.0
 
 

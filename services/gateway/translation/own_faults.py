@@ -113,6 +113,21 @@ def overloaded(retry_after: float, message: str = "") -> Fault:
     )
 
 
+def resting(retry_after: float, model: str = "") -> Fault:
+    """503, or 529 for Anthropic clients: the upstream keeps failing, or its model is overloaded, and is left alone."""
+    what = f"The model `{model}` is overloaded for everyone" if model else "The upstream keeps failing"
+    return Fault(
+        status=503,
+        anthropic_status=529,
+        message=f"{what}, so it is not called for a while; try again in {retry_after:.0f} s"
+        + (", or use another model." if model else "."),
+        code="upstream_resting",
+        retry_after=retry_after,
+        should_retry=True,
+        action=Action.OVERLOAD,
+    )
+
+
 def draining(retry_after: float) -> Fault:
     """503: this process is about to stop; another one, or the next, will serve."""
     return Fault(

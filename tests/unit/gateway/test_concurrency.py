@@ -1,0 +1,62 @@
+"""A limit is halved at a refusal, grows by one a round, and is forgotten in time."""
+
+import pytest
+
+from services.gateway.concurrency import Limit
+
+
+@pytest.mark.parametrize(("running", "allowed"), [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4), (100, 50)])
+def test_the_first_refusal_halves_what_ran(running: int, allowed: int) -> None:
+    assert Limit(running, 0.0).allowed == allowed
+
+
+def test_a_crowd_is_refused_together_and_halves_once() -> None:
+    limit = Limit(16, 0.0)
+    for running in range(15, 8, -1):
+        limit.refused(running, 0, 0.1)
+    assert limit.allowed == 8
+    limit.refused(8, limit.cuts, 0.2)
+    limit.refused(7, 1, 0.2)
+
+    assert limit.allowed == 4
+
+
+def test_a_refusal_with_fewer_running_than_allowed_halves_those() -> None:
+    limit = Limit(100, 0.0)
+    limit.refused(6, limit.cuts, 1.0)
+
+    assert limit.allowed == 3
+
+
+def test_it_never_falls_below_one() -> None:
+    limit = Limit(1, 0.0)
+    for _ in range(5):
+        limit.refused(1, limit.cuts, 1.0)
+
+    assert limit.allowed == 1
+
+
+def test_a_round_at_the_limit_makes_room_for_one_more() -> None:
+    limit = Limit(8, 0.0)
+    grown = []
+    for _ in range(4 + 5 + 6):
+        limit.passed(limit.allowed)
+        grown.append(limit.allowed)
+
+    assert grown == [4] * 3 + [5] * 5 + [6] * 6 + [7]
+
+
+def test_what_passes_below_the_limit_proves_nothing() -> None:
+    limit = Limit(8, 0.0)
+    for _ in range(100):
+        limit.passed(3)
+
+    assert limit.allowed == 4
+
+
+def test_it_is_over_ten_minutes_after_the_last_refusal() -> None:
+    limit = Limit(8, 0.0)
+    limit.refused(4, 0, 100.0)
+
+    assert not limit.is_over(699.0)
+    assert limit.is_over(700.0)
