@@ -1,12 +1,13 @@
 """
 The simulator as a whole: which area answers which path.
 
-One file per area: `chat` (coding plan), `start_plan`, `identity` (logins and the account), `allowance` (what is left
-of a plan) and `control`.
+One file per area: `chat` (coding plan), `start_plan`, `captcha`, `identity` (logins and the account), `allowance`
+(what is left of a plan) and `control`.
 """
 
 from services.simulator.accounts import Accounts
 from services.simulator.allowance import AllowanceArea
+from services.simulator.captcha import CaptchaArea
 from services.simulator.chat import Chat
 from services.simulator.connection import Connection
 from services.simulator.control import PREFIX, Control, json_answer
@@ -29,11 +30,13 @@ class Simulator:
         self.accounts = Accounts()
         self.chat = Chat(settings, self.scripts, self.records, self.accounts)
         self.start_plan = StartPlan(self.chat)
+        self.captcha = CaptchaArea()
         self.allowance = AllowanceArea(self.records)
         self._identity = Identity(self.accounts)
-        resets = (self.accounts.reset, self.start_plan.reset, self.allowance.reset)
+        resets = (self.accounts.reset, self.start_plan.reset, self.captcha.reset, self.allowance.reset)
         control = Control(self.scripts, self.records, *resets)
-        self._routes = self.chat.routes() | self.start_plan.routes() | self.allowance.routes() | control.routes()
+        areas = (self.chat, self.start_plan, self.captcha, self.allowance, control)
+        self._routes = {path: handler for area in areas for path, handler in area.routes().items()}
         self._connections: set[Connection] = set()
 
     def connection(self) -> Connection:
