@@ -13,7 +13,7 @@ PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/trans
   $(patsubst %,services/gateway/%.py,dialect routing providers catalogue identity mutations usage quota conversion \
   preparation retries breakers concurrency cors settings settings_rules))
 
-.PHONY: demo serve test coverage check bench soak clients interpreters lock clean help
+.PHONY: demo serve test edge coverage check bench soak clients interpreters lock clean help
 
 help:
 	@echo "make demo     serve on port $(PORT) with a simulated upstream: no account needed"
@@ -21,6 +21,7 @@ help:
 	@echo "make test     set everything up and run the tests"
 	@echo "make check    format, lint, types, imports"
 	@echo "make clients  real clients from npm against the gateway (Claude Code, OpenCode, Qwen Code)"
+	@echo "make edge     the gateway behind nginx (needs nginx)"
 	@echo "make bench    measure against haproxy, nginx and other gateways"
 	@echo "make soak     the promises' full number of repetitions"
 	@echo "make lock     pin the dependencies anew, a week behind the newest"
@@ -40,8 +41,11 @@ serve: $(STAMP)
 	$(BIN)/zcode-proxy serve --port $(PORT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 -m "not soak and not clients"
+	$(BIN)/python -m pytest -q -n 2 -m "not soak and not edge and not clients"
 	$(MAKE) --no-print-directory interpreters
+
+edge: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 -m "edge and not soak"
 
 # The pure rooms must be covered whole, lines and branches, by the unit tests alone.
 coverage: $(STAMP)
