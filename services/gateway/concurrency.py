@@ -3,20 +3,23 @@ How many calls of one credential to one model may run at once, once the upstream
 upstream.md section 7). Pure.
 
 Theory of operation. The upstream's limit is not known and changes; it is searched for as TCP searches for bandwidth:
-half at a refusal, one more each time that a whole round passed at the limit. Calls that were under way when the limit
-was cut belong to the crowd it was cut for, so what becomes of them cuts nothing again: their tickets are older.
+less at a refusal, one more each time that a whole round passed at the limit. Of a crowd that came before there was a
+limit, or under an older one, many are refused together; each refusal says no more than that what ran beside it was
+enough, so that the limit follows the crowd down to those whom the upstream has taken. A call that began under the limit
+and is refused says that the limit is wrong: a quarter less. Who began when is told by tickets.
 
-    state        event                                                    next
-    unlimited    a refusal, with n calls running                          limited to n / 2, at least 1
-    limited to L a refusal of a call begun since the last cut             limited to half of min(L, n), at least 1
-    limited to L a refusal of one begun before                            limited to L
-    limited to L a call passed, with L running                            limited to L + 1/L
-    limited to L a call passed, with fewer running                        limited to L
-    limited to L ten minutes after the last refusal                       unlimited
+    state        event                                        next
+    unlimited    a refusal, with n calls running              limited to n - 1, at least 1
+    limited to L a refusal of a call begun under it           limited to 3/4 of min(L, n), at least 1; a new ticket
+    limited to L a refusal of one begun before                limited to min(L, n - 1), at least 1
+    limited to L a call passed, with L running                limited to L + 1/L
+    limited to L a call passed, with fewer running            limited to L
+    limited to L ten minutes after the last refusal           unlimited
 """
 
 from typing import Final
 
+_CUT: Final = 0.75
 _QUIET: Final = 600.0  # seconds without a refusal after which a limit is forgotten
 
 
@@ -31,14 +34,16 @@ class Limit:
         self.refused_at = now
         self.allowed = 0
         self._room = 0.0
-        self._set(running / 2)
+        self._set(running - 1.0)
 
     def refused(self, running: int, ticket: int, now: float) -> None:
         """Note a refusal of a call that began under this ticket."""
         self.refused_at = now
         if ticket == self.cuts:
             self.cuts += 1
-            self._set(min(self._room, float(running)) / 2)
+            self._set(min(self._room, float(running)) * _CUT)
+        else:
+            self._set(min(self._room, running - 1.0))
 
     def passed(self, running: int) -> None:
         """Note a call that passed while `running` ran, itself among them."""
