@@ -34,6 +34,7 @@ from services.captcha.errors import (
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.peer import proof
 from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
+from services.chassis.tracing import outgoing, step
 
 AUDIENCE: Final = "zr-captcha"
 
@@ -99,8 +100,10 @@ class CaptchaClient:
         headers = self._proof(target, body)
         timeout = httpx2.Timeout(seconds, connect=_CONNECT)
         try:
-            async with asyncio.timeout(seconds):
-                answer = await self._http.post(target, content=body, headers=headers, timeout=timeout)
+            with step(f"captcha POST {target}"):
+                headers |= outgoing()
+                async with asyncio.timeout(seconds):
+                    answer = await self._http.post(target, content=body, headers=headers, timeout=timeout)
         except (httpx2.HTTPError, TimeoutError) as error:
             raise Unavailable(f"the captcha service does not answer ({type(error).__name__})") from None
         return answer.status_code, answer.content

@@ -4,17 +4,19 @@ The captcha service as a process of its own: the page and the contract on one po
 At the end nobody waits any longer: waiting requests are told that a captcha is required, open pages are let go.
 """
 
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from services.captcha.admin import create_admin
 from services.captcha.app import Paths, create_peers
 from services.captcha.service import Service, ServiceSettings, running_service
 from services.captcha.settings import token_path
 from services.chassis.health import Health
+from services.chassis.instruments import instruments
 from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
 from services.chassis.peer.token_file import TokenFile, TokenFileInvalid, generate
@@ -61,12 +63,15 @@ async def _serve(
     settings: ServiceSettings, credentials: ListenSettings, on_started: Callable[[Server], None] | None
 ) -> int:
     async with running_alone(settings, credentials) as service:
-        return await serve_listeners(
-            *listeners(settings, service),
-            drain_seconds=settings.captcha.drain,
-            on_started=on_started,
-            on_drain=service.end_waits,
-        )
+        seen = instruments("captcha", service.registry)
+        with contextlib.closing(seen):
+            return await serve_listeners(
+                *listeners(settings, service, traced=seen.traced),
+                on_lag=seen.vitals.note_lag,
+                drain_seconds=settings.captcha.drain,
+                on_started=on_started,
+                on_drain=service.end_waits,
+            )
 
 
 @asynccontextmanager
@@ -84,13 +89,15 @@ async def running_alone(settings: ServiceSettings, credentials: ListenSettings) 
         yield await stack.enter_async_context(running_service(settings, client))
 
 
-def listeners(settings: ServiceSettings, service: Service) -> tuple[Listener, ...]:
+def listeners(
+    settings: ServiceSettings, service: Service, *, traced: Callable[[Any], Any] = lambda app: app
+) -> tuple[Listener, ...]:
     """Return the listeners: the page's, the gateways' where it is another one, and the admin's."""
     captcha = settings.captcha
     tokens = token_path(captcha, directory(settings.store))
     if captcha.token_file is None:
         generate(tokens)
-    peers = create_peers(service.issuer, service.bank, tokens=TokenFile(tokens))
+    peers = traced(create_peers(service.issuer, service.bank, tokens=TokenFile(tokens)))
     health = Health()
     admin = Listener(
         app=create_admin(health, service.registry),

@@ -70,7 +70,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def running_service(
-    settings: ServiceSettings, leases: Leases | None, *, clock: Clock | None = None
+    settings: ServiceSettings,
+    leases: Leases | None,
+    *,
+    clock: Clock | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Service]:
     """
     Run the service until the block ends; `leases` is absent where nobody can log in.
@@ -93,7 +97,7 @@ async def running_service(
             clock=clock,
         )
         stack.push_async_callback(configs.aclose)
-        registry = CollectorRegistry()
+        registry = registry or CollectorRegistry()
         metrics = CaptchaMetrics(registry)
         accounts = Accounts(provider=settings.provider, jwt=settings.jwt, leases=leases, now=clock.now)
         view = View(accounts, configs, bank, Standings(configs, registry), clock)

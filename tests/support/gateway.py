@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from services.captcha.client import CaptchaService
 from services.chassis import process
 from services.chassis.clock import Clock
 from services.chassis.secret import Secret
@@ -109,6 +110,7 @@ async def running_gateway(
     upstream_format: UpstreamFormat | str = UpstreamFormat.ANTHROPIC,
     transport: UpstreamTransport | None = None,
     leases: Leases | None = None,
+    captcha_service: CaptchaService | None = None,
     clock: Clock | None = None,
     **changes: Any,
 ) -> AsyncIterator[RunningGateway]:
@@ -118,7 +120,7 @@ async def running_gateway(
             simulator = simulator or Simulator(TEST_SETTINGS)
             upstream = await stack.enter_async_context(running_simulator(simulator))
         settings = gateway_settings(upstream, upstream_format=upstream_format, **changes)
-        gateway = create_gateway(settings, transport=transport, leases=leases, clock=clock)
+        gateway = create_gateway(settings, transport=transport, leases=leases, captcha=captcha_service, clock=clock)
         running = RunningGateway(gateway, settings, AnswerTee(gateway.entry), simulator)
         await running.server.start()
         try:

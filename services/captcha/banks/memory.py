@@ -4,10 +4,10 @@ import asyncio
 from typing import Final
 
 from services.captcha.banks.bells import Bells
-from services.captcha.banks.port import LEAST, LIFE, PLACE, SEEN, Granted, Note, NotYet, Standing
+from services.captcha.banks.port import SEEN, TIMES, Granted, Note, NotYet, Standing, Times
 from services.captcha.contract import Captcha
 from services.captcha.keys import digest_of
-from services.captcha.policy import MEMORY, REFUSALS
+from services.captcha.policy import REFUSALS
 from services.chassis.clock import Clock, SystemClock
 
 _SWEEP: Final = 256  # marks after which the dead ones are looked for
@@ -23,9 +23,9 @@ class _Account:
         self.working = ""
         self.working_until = 0.0  # monotonic
 
-    def settle(self, now: float) -> None:
+    def settle(self, now: float, least: float) -> None:
         """Forget what is over."""
-        self.pool = [(ends, token) for ends, token in self.pool if ends - LEAST > now]
+        self.pool = [(ends, token) for ends, token in self.pool if ends - least > now]
         self.line = {claim: place for claim, place in self.line.items() if place[1] > now}
         self.claims = {claim: kept for claim, kept in self.claims.items() if kept[0] > now}
 
@@ -33,9 +33,10 @@ class _Account:
 class MemoryBank:
     """A `Bank` in memory."""
 
-    def __init__(self, *, capacity: int, queue: int, clock: Clock | None = None) -> None:
+    def __init__(self, *, capacity: int, queue: int, times: Times = TIMES, clock: Clock | None = None) -> None:
         self._capacity = capacity
         self._queue = queue
+        self._times = times
         self._clock: Clock = clock or SystemClock()
         self._accounts: dict[str, _Account] = {}
         self._marks: dict[str, float] = {}  # name -> until, monotonic
@@ -46,7 +47,7 @@ class MemoryBank:
         if not await self.first(f"seen/{account}/{digest_of(token.param)}", SEEN):
             return False
         found = self._settled(account)
-        found.pool = [*found.pool, (self._clock.monotonic() + LIFE, token)][-self._capacity :]
+        found.pool = [*found.pool, (self._clock.monotonic() + self._times.life, token)][-self._capacity :]
         self._bells.ring(account)
         return True
 
@@ -60,7 +61,7 @@ class MemoryBank:
             ends, token = found.pool.pop(0)
             found.line.pop(claim, None)
             granted = Granted(token, self._clock.now() + ends - now)
-            found.claims[claim] = (ends - LEAST, granted)
+            found.claims[claim] = (ends - self._times.least, granted)
             self._bells.ring(account)
             return granted
         if not wait:
@@ -68,7 +69,7 @@ class MemoryBank:
         if not known and len(found.line) >= self._queue:
             return NotYet.FULL
         came = found.line[claim][0] if known else now
-        found.line[claim] = (came, now + PLACE)
+        found.line[claim] = (came, now + self._times.place)
         if not known:
             self._bells.ring(account)
         return NotYet.WAITING
@@ -80,11 +81,11 @@ class MemoryBank:
     async def note(self, account: str, note: Note) -> int:
         found = self._settled(account)
         if note is Note.CHALLENGED:
-            found.challenged = self._clock.monotonic() + MEMORY
+            found.challenged = self._clock.monotonic() + self._times.memory
         elif note is Note.SERVED:
             found.refused = 0
         else:
-            found.challenged = self._clock.monotonic() + MEMORY
+            found.challenged = self._clock.monotonic() + self._times.memory
             found.refused += 1
             if found.refused >= REFUSALS:
                 found.pool.clear()
@@ -98,7 +99,7 @@ class MemoryBank:
     async def standing(self, account: str) -> Standing:
         found, now = self._settled(account), self._clock.monotonic()
         return Standing(
-            lives=tuple(ends - LEAST - now for ends, _ in found.pool),
+            lives=tuple(ends - self._times.least - now for ends, _ in found.pool),
             waiting=len(found.line),
             waited=max((now - came for came, _ in found.line.values()), default=0.0),
             challenged=max(0.0, found.challenged - now),
@@ -124,5 +125,5 @@ class MemoryBank:
 
     def _settled(self, account: str) -> _Account:
         found = self._accounts.setdefault(account, _Account())
-        found.settle(self._clock.monotonic())
+        found.settle(self._clock.monotonic(), self._times.least)
         return found

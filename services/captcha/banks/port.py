@@ -3,10 +3,10 @@ The bank: captcha tokens that people have produced and nobody has used yet, and 
 
     put      a token, for an account; one that was seen before is not taken
     claim    by a try of a request. The try that asks again gets the same token; a token goes to one try only, with
-             LEAST seconds of life at least. Who waits stands in line, and nobody gets a token before the line's head
+             `least` seconds of life at least. Who waits stands in line, and nobody gets a token before the line's head
     leave    the line, because the client went away
 
-A place in the line is held for PLACE seconds and renewed by asking again, so that a process that dies leaves no gap.
+A place in the line is held for `place` seconds and renewed by asking again, so that a process that dies leaves no gap.
 Tokens live by the bank's own clock, which is the server's where several processes share one. One contract suite
 (`tests/contract/captcha_banks`) runs over memory and Redis. Everything raises StoreUnavailable.
 """
@@ -18,11 +18,21 @@ from typing import Final, Protocol
 import msgspec
 
 from services.captcha.contract import Captcha
+from services.captcha.policy import MEMORY
 
-LIFE: Final = 60.0  # seconds a token is kept; the provider takes them up to 90 s old
-LEAST: Final = 5.0  # seconds of life a token has when it is handed out
-PLACE: Final = 5.0  # seconds a place in the line outlives its last renewal
 SEEN: Final = 86_400.0  # seconds a token is known again
+
+
+class Times(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds; others than these are for tests, which cannot wait for a minute."""
+
+    life: float = 60.0  # a token is kept; the provider takes them up to 90 s old
+    least: float = 5.0  # of life a token has when it is handed out
+    place: float = 5.0  # a place in the line outlives its last renewal
+    memory: float = MEMORY  # a challenge is remembered
+
+
+TIMES: Final = Times()
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -51,7 +61,7 @@ class Note(Enum):
 class Standing(msgspec.Struct, frozen=True):
     """An account's bank as it is; seconds."""
 
-    lives: tuple[float, ...]  # what is left of each banked token, LEAST already taken off
+    lives: tuple[float, ...]  # what is left of each banked token, `least` already taken off
     waiting: int
     waited: float  # by the one at the head of the line
     challenged: float  # how long a challenge will still be remembered; 0: none is

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.captcha.banks.bells import Bells
-from services.captcha.banks.port import LEAST, LIFE, PLACE, SEEN, Granted, Note, NotYet, Standing
+from services.captcha.banks.port import SEEN, TIMES, Granted, Note, NotYet, Standing, Times
 from services.captcha.contract import Captcha
 from services.captcha.keys import Keys, digest_of
-from services.captcha.policy import MEMORY, REFUSALS
+from services.captcha.policy import REFUSALS
 from services.chassis.redis.address import RedisAddress
 from services.chassis.redis.client import make_link
 from services.chassis.redis.link import REPEATABLE
@@ -41,11 +41,12 @@ class RedisBank:
 
     remembers_since = 0.0
 
-    def __init__(self, address: RedisAddress, keys: Keys, *, capacity: int, queue: int) -> None:
+    def __init__(self, address: RedisAddress, keys: Keys, *, capacity: int, queue: int, times: Times = TIMES) -> None:
         self._prefix = address.prefix
         self._keys = keys
         self._capacity = capacity
         self._queue = queue
+        self._times = times
         self._link = make_link(address, name="zcode-captcha")
         self._bells = Bells()
 
@@ -53,14 +54,14 @@ class RedisBank:
         digest = digest_of(token.param)
         sealed = self._keys.seal(token, account, digest)
         keys = self._names(account, "pool", "blob", f"seen:{digest}")
-        args = (digest, sealed, _ms(LIFE), _ms(SEEN), self._capacity)
+        args = (digest, sealed, _ms(self._times.life), _ms(SEEN), self._capacity)
         taken = bool(await self._link.run(_PUT, keys, args))
         self._bells.ring(account)
         return taken
 
     async def claim(self, account: str, claim: str, *, wait: bool) -> Granted | NotYet:
         keys = self._names(account, "pool", "blob", f"claim:{_checked(claim)}", "line", "places")
-        args = (claim, _ms(LEAST), int(wait), _ms(PLACE), self._queue)
+        args = (claim, _ms(self._times.least), int(wait), _ms(self._times.place), self._queue)
         answer: list[Any] = await self._link.run(_CLAIM, keys, args, policy=REPEATABLE)
         if answer[0] != 0:
             return _REASONS[answer[0]]
@@ -78,7 +79,7 @@ class RedisBank:
 
     async def note(self, account: str, note: Note) -> int:
         keys = self._names(account, "pool", "blob", "challenged", "refused")
-        refused = int(await self._link.run(_NOTE, keys, (note.value, _ms(MEMORY), REFUSALS)))
+        refused = int(await self._link.run(_NOTE, keys, (note.value, _ms(self._times.memory), REFUSALS)))
         self._bells.ring(account)
         return refused
 
@@ -88,7 +89,7 @@ class RedisBank:
 
     async def standing(self, account: str) -> Standing:
         keys = self._names(account, "pool", "line", "places", "challenged", "refused", "format")
-        answer: list[Any] = await self._link.run(_STANDING, keys, (_ms(LEAST),), policy=REPEATABLE)
+        answer: list[Any] = await self._link.run(_STANDING, keys, (_ms(self._times.least),), policy=REPEATABLE)
         lives, waiting, waited, challenged, refused, working, working_for = answer
         return Standing(
             lives=tuple(life / 1000 for life in lives),

@@ -76,7 +76,8 @@ function headline(waiting, since) {
   if (!state.account) return [words("noLogin"), words("noLoginAdvice", { provider: state.provider })];
   if (waiting === 0) return [words("idle"), words("idleAdvice")];
   const seconds = Math.floor((state.waited + since) / 5) * 5; // in steps: a screen reader need not hear each second
-  return [words(waiting === 1 ? "wanted" : "wantedMany", { n: waiting }), words("wantedAdvice", { s: seconds })];
+  const advice = words(seconds > 0 ? "wantedAdvice" : "wantedNow", { s: seconds });
+  return [words(waiting === 1 ? "wanted" : "wantedMany", { n: waiting }), advice];
 }
 
 function renderNumbers(since) {
@@ -118,6 +119,7 @@ function learn(answer) {
 
 function take(next) {
   const before = state;
+  if (before && next.now < before.now) return; // an answer that was overtaken by an event
   state = next;
   told = Date.now();
   away = false;
