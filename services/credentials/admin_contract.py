@@ -6,7 +6,7 @@ must travel, a new client key and a new upstream key, are in `KeyMade` and `Repl
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -145,6 +145,7 @@ class AuditVerdict(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     fault: str = ""  # empty: none is
 
 
+@runtime_checkable
 class Administration(Protocol):
     """Everything raises CredentialsError, and StoreUnavailable where a store is near."""
 

@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from services.chassis import sealing
 from services.chassis.sealing import Place, Purpose, Unopened, Why
-from services.credentials import envelope, sealing
+from services.credentials import envelope
 from services.credentials.contract import Kind, State
 from services.credentials.records import Credential, Secrets
 
