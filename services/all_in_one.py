@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from services.captcha.client import CaptchaService
 from services.captcha.service import running_service as running_captcha
@@ -66,13 +67,15 @@ async def _serve(settings: GatewaySettings, *, demo: bool) -> int:
         if demo:
             origin = await stack.enter_async_context(running(Simulator(SimulatorSettings(port=0))))
             settings = pointed_at(settings, origin)
-        client = None if demo else await stack.enter_async_context(_credentials(settings))
-        captcha = await stack.enter_async_context(_captcha(settings, client))
+        registry = CollectorRegistry()  # one for all, because one admin port shows it
+        client = None if demo else await stack.enter_async_context(_credentials(settings, registry))
+        captcha = await stack.enter_async_context(_captcha(settings, client, registry))
         return await serve_gateway(
             settings,
             None if client is None else Leasing(settings, client),
             captcha.issuer,
             admin_host=rules.LOOPBACK,
+            registry=registry,
             more=captcha.listeners,
             on_started=lambda server: _greet(settings, server),
             on_drain=captcha.on_drain,
@@ -85,14 +88,18 @@ def needs_credentials(settings: GatewaySettings) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _credentials(settings: GatewaySettings) -> AsyncIterator[CredentialsClient | None]:
+async def _credentials(
+    settings: GatewaySettings, registry: CollectorRegistry
+) -> AsyncIterator[CredentialsClient | None]:
     """Run the credentials service in this process, and give the gateway's client of it."""
     if not needs_credentials(settings):
         yield None
         return
     async with contextlib.AsyncExitStack() as stack:
         providers = await stack.enter_async_context(login_providers(settings))
-        service = await stack.enter_async_context(running_service(credentials_settings(settings), providers))
+        service = await stack.enter_async_context(
+            running_service(credentials_settings(settings), providers, registry=registry)
+        )
         client = connect("app:", app=service.broker)
         stack.push_async_callback(client.aclose)
         await client.start()
@@ -108,7 +115,9 @@ class _Captcha(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def _captcha(settings: GatewaySettings, client: CredentialsClient | None) -> AsyncIterator[_Captcha]:
+async def _captcha(
+    settings: GatewaySettings, client: CredentialsClient | None, registry: CollectorRegistry
+) -> AsyncIterator[_Captcha]:
     """Run the captcha service in this process, or be a client of the one that is named; with a page of its own port."""
     if settings.plan is not Plan.START:
         yield _Captcha()
@@ -117,7 +126,7 @@ async def _captcha(settings: GatewaySettings, client: CredentialsClient | None) 
         async with contextlib.aclosing(elsewhere):
             yield _Captcha(elsewhere)
     else:
-        async with running_captcha(service_settings(settings), client) as service:
+        async with running_captcha(service_settings(settings), client, registry=registry) as service:
             page = Listener(app=service.page, host=settings.captcha.host, port=settings.captcha.port)
             yield _Captcha(service.issuer, (page,), service.end_waits)
 

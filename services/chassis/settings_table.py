@@ -125,5 +125,5 @@ def _yaml(value: object) -> str:
     """A value as YAML of one line; JSON is that, and bare where it reads the same."""
     if value is None:
         return ""
-    bare = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./:~-]*|~/[\w./-]*", value) is not None
+    bare = isinstance(value, str) and re.fullmatch(r"[A-Za-z]([\w./:~-]*[\w./~-])?|~/[\w./-]*", value) is not None
     return str(value) if bare else json.dumps(value)

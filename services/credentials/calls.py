@@ -16,6 +16,7 @@ import msgspec
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.peer import proof
 from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
+from services.chassis.tracing import outgoing, step
 from services.credentials.contract import ErrorCode
 from services.credentials.errors import (
     Conflict,
@@ -68,8 +69,10 @@ class Calls:
         headers = self._proof(method, target, body)
         timeout = httpx2.Timeout(seconds, connect=self._connect)
         try:
-            async with asyncio.timeout(seconds):
-                answer = await self._http.request(method, target, content=body, headers=headers, timeout=timeout)
+            with step(f"credentials {method} {target.partition('?')[0]}"):
+                headers |= outgoing()
+                async with asyncio.timeout(seconds):
+                    answer = await self._http.request(method, target, content=body, headers=headers, timeout=timeout)
         except (httpx2.HTTPError, TimeoutError) as error:
             raise Unavailable(f"the credentials service does not answer ({type(error).__name__})") from None
         return _read(answer.status_code, answer.content, wanted)

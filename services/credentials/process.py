@@ -14,12 +14,13 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from services.chassis.health import Health, Needs
+from services.chassis.instruments import instruments
 from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
 from services.chassis.peer.guard import PeerGuard
@@ -102,6 +103,7 @@ async def running_service(
     providers: Mapping[str, TokenProvider],
     *,
     environ: Mapping[str, str] = os.environ,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[Service]:
     """
     Open store and vault and run a broker until the block ends; for a process of its own and for all in one.
@@ -110,7 +112,7 @@ async def running_service(
     """
     home = directory(settings.store)
     vault_of.look_at_keyring(settings.store, settings.keyring)
-    registry = CollectorRegistry()
+    registry = registry or CollectorRegistry()
     metrics = CredentialsMetrics(registry)
     async with contextlib.AsyncExitStack() as stack:
         store = await _open(settings)
@@ -168,9 +170,15 @@ async def _serve(
     providers: AbstractAsyncContextManager[Mapping[str, TokenProvider]],
     on_started: Callable[[Server], None] | None,
 ) -> int:
-    async with providers as known, running_service(settings, known) as service:
+    async with contextlib.AsyncExitStack() as stack:
+        registry = CollectorRegistry()
+        seen = instruments("credentials", registry)
+        stack.callback(seen.close)
+        known = await stack.enter_async_context(providers)
+        service = await stack.enter_async_context(running_service(settings, known, registry=registry))
         return await serve_listeners(
-            *listeners(settings, service),
+            *listeners(settings, service, traced=seen.traced),
+            on_lag=seen.vitals.note_lag,
             drain_seconds=settings.credentials.drain,
             health=service.health,
             on_started=on_started,
@@ -178,14 +186,20 @@ async def _serve(
         )
 
 
-def listeners(settings: CredentialsSettings, service: Service, more: Sequence[Listener] = ()) -> tuple[Listener, ...]:
+def listeners(
+    settings: CredentialsSettings,
+    service: Service,
+    more: Sequence[Listener] = (),
+    *,
+    traced: Callable[[Any], Any] = lambda app: app,
+) -> tuple[Listener, ...]:
     """Return the listener for gateways and the admin listener."""
     listen = settings.credentials
     tokens = token_path(listen, settings.store)
     if listen.token_file is None:
         generate(tokens)
     app = create_app(service.broker, tokens=TokenFile(tokens), store=service.store)
-    gateways = Listener(app=app, host=listen.host, port=listen.port, uds=listen.socket)
+    gateways = Listener(app=traced(app), host=listen.host, port=listen.port, uds=listen.socket)
     admin = Listener(
         app=create_admin(
             service.health, service.registry, service.look, administration=_administration(settings, service)

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from services.chassis.tracing import step
 from services.credentials.commits import Commits
 from services.credentials.contract import Plan
 from services.credentials.errors import Conflict
@@ -199,8 +200,9 @@ class _Attempt:
         await self._parts.failpoints.at("refresh.before_call")
         self._asked_at = self._parts.time.now()
         try:
-            async with asyncio.timeout(self._policy.provider * _SLACK):
-                answer = await self._parts.providers[record.provider].refresh(record.secrets, self._mode)
+            with step("refresh credential", **{"zcode.credential_id": record.id}):
+                async with asyncio.timeout(self._policy.provider * _SLACK):
+                    answer = await self._parts.providers[record.provider].refresh(record.secrets, self._mode)
         except ProviderFailure as failure:
             _log.warning("refresh of %s: %s (%s)", record.id, type(failure).__name__, failure)
             return failure

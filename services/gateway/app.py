@@ -5,7 +5,6 @@ Puts the gateway together: the only place that sees settings and parts at once. 
 import functools
 import platform
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +17,7 @@ from services.captcha.client import CaptchaService
 from services.captcha.settings import page_address
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.health import Health
+from services.chassis.instruments import Instruments, version_of_this
 from services.chassis.process import Tasks
 from services.chassis.telemetry import Vitals, vitals
 from services.chassis.text_file import read_text
@@ -51,6 +51,7 @@ from services.gateway.settings import GatewaySettings, LimitSettings
 from services.gateway.start_plan import StartPlanExchange, StartPlanNeeds
 from services.gateway.start_plan_passes import LeasedPasses, Passes, ServicePasses
 from services.gateway.system_blocks import system_blocks
+from services.gateway.traced import TracedObserver, TracedRoute
 from services.gateway.translation.errors import error_body
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.own_faults import bad_request, method_not_allowed, not_found_route
@@ -58,7 +59,6 @@ from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.upstream.factory import make_transport
 from services.gateway.upstream.transport import AnswerLimits, Timeouts, UpstreamTransport
 
-_DISTRIBUTION: Final = "zcode-proxy"
 _DIALECTS_KEPT: Final = 1024
 
 _AnyRequest = Request[Any, Any, Any]
@@ -98,6 +98,8 @@ def create_gateway(
     keys: ClientKeys | None = None,
     captcha: CaptchaService | None = None,
     health: Health | None = None,
+    registry: CollectorRegistry | None = None,
+    instruments: Instruments | None = None,
     clock: Clock | None = None,
 ) -> Gateway:
     """Assemble the gateway; needs a running event loop. Parts that are not given are made from the settings."""
@@ -106,8 +108,8 @@ def create_gateway(
     catalogue = Catalogue(settings.models)
     tasks = Tasks()
     keeper = Keeper(min(1.0, limits.hold_headers, limits.ping))
-    registry = CollectorRegistry()
-    vital = vitals(registry, "gateway", version(_DISTRIBUTION))
+    registry = registry or CollectorRegistry()
+    seen = instruments or Instruments(vitals(registry, "gateway", version_of_this()), None)
     metrics = GatewayMetrics(registry, is_known_model=lambda name: catalogue.find(name) is not None)
     slots = Slots(limits.streams, limits.queue, limits.queue_seconds, waited=metrics.waited)
     request_log = RequestLog()
@@ -115,7 +117,7 @@ def create_gateway(
     transport = transport or _transport(settings)
     leases = leases or ConfiguredLeases(rules.upstream_key(settings))
     exchange = _exchange(settings, catalogue, transport, leases, slots, keeper, tasks, captcha)
-    hot = _hot_routes(settings, exchange, _Observers(request_log, ledger), clock)
+    hot = _traced_routes(settings, exchange, _Observers(request_log, ledger), clock, seen)
     health = health or Health()
     entry = Entry(
         hot,
@@ -134,7 +136,7 @@ def create_gateway(
         keeper=keeper,
         request_log=request_log,
         ledger=ledger,
-        vitals=vital,
+        vitals=seen.vitals,
         transport=transport,
         tasks=tasks,
         slots=slots,
@@ -166,6 +168,18 @@ def _exchange(
         patience=settings.captcha.timeout_ms / 1000,
     )
     return StartPlanExchange(own, transport, leases, slots, keeper, needs=needs, passes=passes, formats=formats)
+
+
+def _traced_routes(
+    settings: GatewaySettings, exchange: Exchange, observer: Observer, clock: Clock, seen: Instruments
+) -> dict[str, HotRoute]:
+    """Return the data path, within spans where traces are wanted; without them a request knows nothing of any."""
+    traces = seen.traces
+    if traces is None:
+        return _hot_routes(settings, exchange, observer, clock)
+    believes = settings.telemetry.accept_traceparent
+    hot = _hot_routes(settings, exchange, TracedObserver(observer), clock)
+    return {path: TracedRoute(route, traces, traces.sampler, believes=believes) for path, route in hot.items()}
 
 
 def _hot_routes(settings: GatewaySettings, exchange: Exchange, observer: Observer, clock: Clock) -> dict[str, HotRoute]:

@@ -1,12 +1,16 @@
 """Runs the gateway as a process of its own: a public listener, an admin listener, and what happens at the end."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from prometheus_client import CollectorRegistry
+
 from services.captcha.client import CaptchaService
 from services.chassis.http_guard.limits import GuardLimits
+from services.chassis.instruments import instruments
 from services.chassis.logs import set_up
 from services.chassis.problem import Headers
 from services.chassis.process import harden, run
@@ -120,17 +124,19 @@ async def serve_gateway(
     captcha: CaptchaService | None = None,
     *,
     admin_host: str | None = None,
+    registry: CollectorRegistry | None = None,
     more: Sequence[Listener] = (),
     on_started: Callable[[Server], None] | None = None,
     on_drain: Callable[[], None] | None = None,
 ) -> int:
     """Serve until told to stop, with what the other services give, where there are any; returns the exit code."""
+    registry = registry or CollectorRegistry()
+    seen = instruments("gateway", registry, settings.telemetry.otlp_endpoint)
+    with_them = functools.partial(create_gateway, settings, captcha=captcha, registry=registry, instruments=seen)
     gateway = (
-        create_gateway(settings, captcha=captcha)
-        if leasing is None
-        else create_gateway(settings, leases=leasing.leases, keys=leasing.keys, captcha=captcha, health=leasing.health)
+        with_them() if leasing is None else with_them(leases=leasing.leases, keys=leasing.keys, health=leasing.health)
     )
-    async with watching(settings, gateway, None if leasing is None else lambda: leasing.snapshot):
+    async with watching(settings, gateway, None if leasing is None else lambda: leasing.snapshot, seen.close):
         return await serve_listeners(
             *listeners(settings, gateway, leasing=leasing, admin_host=admin_host),
             *more,

@@ -117,6 +117,9 @@ class TelemetrySettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     """What is counted, kept and sent; the standard OTEL_* variables hold as well."""
 
     otlp_endpoint: Annotated[str | None, Meta(description="OTLP/HTTP endpoint; unset: no traces")] = None
+    accept_traceparent: Annotated[
+        bool, Meta(description="whether the trace ids that clients send are taken over; for clients of your own")
+    ] = False
     metrics: Annotated[bool, Meta(description="whether requests are counted at all")] = True
     usage_days: Annotated[
         int, Meta(ge=0, le=400, description="days that the tokens of each hour are kept; 0: not kept")

@@ -55,10 +55,14 @@ def books_of(settings: GatewaySettings) -> Books | None:
 
 @asynccontextmanager
 async def watching(
-    settings: GatewaySettings, gateway: Gateway, snapshots: Snapshots | None = None
+    settings: GatewaySettings,
+    gateway: Gateway,
+    snapshots: Snapshots | None = None,
+    at_last: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[None]:
-    """Watch until the block ends. Raises StoreRefused for a `store.url` that is none."""
+    """Watch until the block ends, then do what is `at_last`. Raises StoreRefused for a `store.url` that is none."""
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(at_last)
         kept = books_of(settings)
         books = kept or MemoryBooks()
         stack.push_async_callback(books.aclose)
