@@ -35,6 +35,7 @@ class StartPlanBehaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     jwts: tuple[str, ...] = ()  # the ones that are good; empty: any. Another one is answered 401 without a body
     system_text: str = ""  # must be part of the system text, else 3012 "method not allowed"
     watched: bool = False  # the account is under risk control: 3012 "unusual activity"
+    calm: int = 0  # so many next requests without a token are let through before anything is asked of them
     challenge: bool = False  # every request needs a captcha token
     challenges: int = 0  # so many next requests without a good token are challenged; used up by them
     challenge_form: Literal["header", "400", "403"] = "400"  # how a challenge looks
@@ -107,6 +108,9 @@ class StartPlan:
         behaviour = self.behaviour
         sent = request.header(PARAM)
         if self._is_good(sent, request):
+            return None
+        if sent is None and behaviour.calm:
+            self.behaviour = msgspec.structs.replace(behaviour, calm=behaviour.calm - 1)
             return None
         # A bad token is refused by one who asked for none, too.
         if sent is None and not behaviour.challenge:

@@ -101,6 +101,12 @@ async def test_a_challenge_comes_in_every_form(client: httpx2.AsyncClient, form:
         assert 3007 == refused.json()["code"]
 
 
+async def test_a_challenge_may_come_in_the_middle(simulator: Simulator, client: httpx2.AsyncClient) -> None:
+    simulator.start_plan.behaviour = StartPlanBehaviour(calm=2, challenges=1)
+
+    assert [200, 200, 400, 200] == [(await _ask(client)).status_code for _ in range(4)]
+
+
 async def test_challenges_are_counted(simulator: Simulator, client: httpx2.AsyncClient) -> None:
     simulator.start_plan.behaviour = StartPlanBehaviour(challenges=1)
 
