@@ -76,7 +76,7 @@ def schema_of(value: Any, path: str, comments: dict[str, list[str]]) -> dict[str
         schema["properties"] = {
             key: schema_of(each, f"{path}.{key}" if path else key, comments)
             for key, each in value.items()
-            if directive(lines, "open") is None or f"{path}.{key}" in comments
+            if directive(lines, "open") is None or comments.get(f"{path}.{key}")
         }
         schema["additionalProperties"] = directive(lines, "open") is not None
     return schema
@@ -107,7 +107,9 @@ def rows(value: Any, path: str, comments: dict[str, list[str]]) -> Iterator[str]
 
 def readme(old: str) -> str:
     """Return README.md with a new table."""
-    table = "\n".join(["| Value | Default | Meaning |", "|---|---|---|", *rows(yaml.safe_load(VALUES.read_text()), "", notes())])
+    table = "\n".join(
+        ["| Value | Default | Meaning |", "|---|---|---|", *rows(yaml.safe_load(VALUES.read_text()), "", notes())]
+    )
     head, _, rest = old.partition(_BEGIN)
     _, _, tail = rest.partition(_END)
     return f"{head}{_BEGIN}\n\n{table}\n\n{_END}{tail}"

@@ -75,7 +75,9 @@ def run_helm(arguments: Sequence[str], stdin: str = "") -> str:
     """Run helm, away from the user's own settings. Raises Refused."""
     with tempfile.TemporaryDirectory() as home:
         environ = {"PATH": os.environ["PATH"], "HOME": home, "HELM_CACHE_HOME": home, "HELM_CONFIG_HOME": home}
-        done = subprocess.run([helm(), *arguments], input=stdin, capture_output=True, text=True, env=environ, check=False)
+        done = subprocess.run(
+            [helm(), *arguments], input=stdin, capture_output=True, text=True, env=environ, check=False
+        )
     if done.returncode:
         raise Refused(done.stderr)
     return done.stdout
