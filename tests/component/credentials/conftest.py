@@ -1,7 +1,6 @@
 """Replicas, a provider and a store that they share; every process is real."""
 
 import itertools
-import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,11 @@ from services.credentials.stores.port import Store
 from services.credentials.vault import Vault
 from tests.support.credentials import MASTER, credential
 from tests.support.credentials_worker import Nursery, Work, Worker
+from tests.support.promises import show
 from tests.support.redis_server import Server
 from tests.support.token_provider import Provider
+
+__all__ = ["Arena", "show"]
 
 _names = itertools.count()
 
@@ -122,8 +124,3 @@ async def redis_arena(redis: Server, tmp_path: Path, provider: Provider, nursery
     await found.open()
     yield found
     await found.store.aclose()
-
-
-def show(promise: str, n: int, failures: int, **extremes: Any) -> None:
-    """Print what a promise's test has shown, as one JSON line."""
-    print(json.dumps({"promise": promise, "n": n, "failures": failures, **extremes}))

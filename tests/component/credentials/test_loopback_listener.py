@@ -20,6 +20,7 @@ from services.credentials.oauth.loopback_listener import LoopbackListener
 from services.credentials.oauth.steps import Expected
 from services.simulator.app import Simulator
 from tests.support.logins import OPTIONS, Person, caller, login, visit
+from tests.support.promises import show
 from tests.support.simulated import TEST_SETTINGS, running_simulator
 
 PATH = "/oauth/callback/zai"
@@ -132,6 +133,7 @@ async def test_p52_wrong_callbacks_are_4xx_and_the_right_one_still_works(calls: 
             assert not [answer for answer in answers if b"location:" in answer.lower()]
             assert not [answer for answer in answers if b"evil" in answer]
 
+    show("P-52", 10 * logins, 0, logins=logins)
     assert simulator.accounts.counts["exchanged"] == logins
     assert simulator.accounts.counts["token"] == logins
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from services.credentials.rotation import Rotation
+from tests.support.promises import show
 from tests.support.rotating import Outcome, Trial
 
 RECORDS = 6
@@ -48,6 +49,7 @@ def test_a_rotation_that_is_killed_at_any_failpoint_is_finished_by_the_next(runs
 
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     outcomes = [msgspec.json.decode(line, type=Outcome) for line in done.stdout.splitlines()]
+    show("P-23", len(outcomes), sum(not outcome.killed for outcome in outcomes))
     assert len(outcomes) == len(PLACES) * runs
     for outcome in outcomes:
         # A rotation that was killed after its last step is over: the next one is a new one, to the next key.

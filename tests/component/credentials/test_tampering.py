@@ -16,6 +16,7 @@ from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Versioned
 from services.credentials.stores.sqlite import SqliteStore
 from services.credentials.vault import Vault
+from tests.support.promises import show
 from tests.support.vaults import FIRST, Reports, contents, credential, filled, overwrite
 
 SERVICES = Path(__file__).parents[3] / "services"
@@ -123,6 +124,7 @@ async def test_no_mutated_record_is_accepted_and_none_crashes_the_reader(count: 
             accepted.append((mutate.__name__, number))
         store.plant("cred", id_, genuine)
 
+    show("P-24", count, len(accepted))
     assert accepted == []
     assert [found.label for found in await vault.credentials()] == ["v2"] * 20
 
@@ -138,6 +140,7 @@ async def test_no_record_is_accepted_in_the_place_of_another(count: int) -> None
         accepted += not await rejected(vault, id_)
         store.plant("cred", id_, history[id_][-1])
 
+    show("P-24", count * (count - 1), accepted, what="pairs")
     assert accepted == 0
 
 
@@ -215,6 +218,7 @@ def test_no_salt_and_no_nonce_is_ever_used_twice(count: int) -> None:
         salts.add(sealed[5:21])
         nonces.add(sealed[37:49])
 
+    show("P-27", count, count - min(len(salts), len(nonces)))
     assert len(salts) == len(nonces) == count
 
 

@@ -1,8 +1,8 @@
 """
 An upstream that says "too much at once", is overloaded, or keeps failing: what is asked of it then, and what clients see.
 
-Shown to fail once by: not giving the place back before a throttled call is tried again (everything is refused again);
-taking a quarter off the limit at every refusal of one crowd; circuits that are not asked.
+Shown to fail once by: keeping the place while a throttled call waits to be tried again (the same crowd is refused again
+and again); circuits that are not asked; one circuit for all models; counting what clients do wrong.
 """
 
 import asyncio

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from services.credentials.stores.sqlite import SqliteStore
+from tests.support.promises import show
 from tests.support.store_writer import FILE, Outcome, Round, StoreWriters, number_of
 from tests.support.system_calls import SYNCS, Call
 
@@ -88,6 +89,7 @@ async def spoil_calls(writers: StoreWriters, directory: Path, fault: str, *, ste
             assert outcome.signal == 0, "a broken disk is no reason to crash"
             assert len(outcome.refused) <= 2, "one fault costs one write, and perhaps the opening"
         refusals += len(outcome.refused)
+    show("P-18", len(range(1, count + 1, step)), 0, fault=fault, calls=count)
     assert refusals or fault == "killed"
 
 
@@ -160,5 +162,6 @@ async def kill_again_and_again(writers: StoreWriters, directory: Path, times: in
         assert found >= max(outcome.acknowledged, default=-1)
         assert found <= max([first - 1, *outcome.acknowledged]) + 1
         first = found + 1
+    show("P-18", times, 0, writes=first)
     assert killed == times
     assert first > times // 2

@@ -17,6 +17,7 @@ import pytest
 
 from services.credentials.stores.factory import open_store
 from services.credentials.stores.port import Store, StoreUnavailable
+from tests.support.promises import show
 from tests.support.redis_server import Sentinels
 
 WORKS_WITHIN = 5.0  # seconds; promises.md P-16
@@ -100,6 +101,7 @@ async def survive(sentinels: Sentinels, times: int) -> None:
             await running
         stored = await store.scan("cred")
 
+    show("P-16", times, len(refreshing.lost), slowest=round(max(took), 2), writes=sum(refreshing.acknowledged.values()))
     assert refreshing.lost == []
     assert {id_: int(stored[id_].value) >= number for id_, number in refreshing.acknowledged.items()} == dict.fromkeys(
         refreshing.acknowledged, True
