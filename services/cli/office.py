@@ -23,8 +23,7 @@ from services.credentials.administration import StoreAdministration
 from services.credentials.audit import actor
 from services.credentials.broker import Broker
 from services.credentials.errors import NotFound
-from services.credentials.process import SPOOL_NAME
-from services.credentials.settings import admin_token_path, directory, keyring_path
+from services.credentials.settings import admin_token_path, keyring_path, spool_path
 from services.credentials.vault_of import is_untouched, vault_of
 from services.credentials_setup import CaFileUnusable, login_providers
 from services.gateway.settings import GatewaySettings
@@ -68,7 +67,7 @@ class Office(msgspec.Struct, frozen=True):
             except CaFileUnusable as error:
                 complain(str(error))
                 raise typer.Exit(Exit.CONFIGURATION) from None
-            broker = Broker(vault, store, directory(settings.store) / SPOOL_NAME, providers)
+            broker = Broker(vault, store, spool_path(settings.store), providers)
             stack.push_async_callback(broker.aclose)
             return broker
 

@@ -50,13 +50,12 @@ from services.credentials.settings import (
     admin_token_path,
     directory,
     keyring_path,
+    spool_path,
     token_path,
 )
 from services.credentials.stores.port import Store, StoreRefused, StoreUnavailable
 from services.credentials.token_provider import TokenProvider
 from services.credentials.vault import Trouble, Vault
-
-SPOOL_NAME: Final = "spool"
 
 _CONFIGURATION: Final = 78  # EX_CONFIG of sysexits.h
 _UNAVAILABLE: Final = 69  # EX_UNAVAILABLE
@@ -124,7 +123,7 @@ async def running_service(
         broker = Broker(
             vault,
             store,
-            home / SPOOL_NAME,
+            spool_path(settings.store),
             providers,
             settings=_broker_settings(settings),
             client_keys=ClientKeyBook(vault, store).known,

@@ -18,6 +18,7 @@ from services.credentials.token_provider import RefreshMode
 
 KEYRING_NAME: Final = "keyring.json"  # in store.dir
 TOKEN_NAME: Final = "credentials.token"  # noqa: S105 -- a file's name; beside the socket, or in store.dir
+SPOOL_NAME: Final = "spool"  # in store.dir
 ADMIN_TOKEN_NAME: Final = "admin.token"  # noqa: S105 -- as above
 
 _UNIX: Final = "unix:"
@@ -155,6 +156,11 @@ def _is_origin(address: str) -> bool:
 def directory(store: StoreSettings) -> Path:
     """Return where the embedded store, the spool and what is generated lie."""
     return Path(store.dir).expanduser()
+
+
+def spool_path(store: StoreSettings) -> Path:
+    """Return the directory of what a provider answered and the store does not have yet."""
+    return directory(store) / SPOOL_NAME
 
 
 def keyring_path(store: StoreSettings, keyring: KeyringSettings) -> Path:
