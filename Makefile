@@ -11,7 +11,7 @@ empty :=
 space := $(empty) $(empty)
 PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/translation/* \
   $(patsubst %,services/gateway/%.py,dialect routing providers catalogue identity mutations usage quota conversion \
-  preparation retries breakers concurrency cors settings settings_rules))
+  preparation retries breakers concurrency cors settings settings_rules format_memory system_blocks))
 
 .PHONY: demo serve test edge coverage check bench soak clients interpreters lock clean help
 

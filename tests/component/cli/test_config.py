@@ -28,6 +28,18 @@ def test_check_reports_every_fault_with_its_line_and_leaves_with_64(cli: Cli) ->
     assert "canary" not in result.output
 
 
+def test_check_reads_the_start_plans_system_blocks_too(cli: Cli) -> None:
+    Path("own.json").write_text("[]")
+    Path("config.yaml").write_text("plan: start-plan\nprot: 1\nstartPlan:\n  systemBlocksFile: own.json\n")
+    result = cli("config", "check")
+
+    assert result.exit_code == 64
+    assert [line.partition(":")[2].partition(": is")[0] for line in result.stderr.splitlines()] == [
+        " config.yaml:2: prot",
+        " config.yaml:4: startPlan.systemBlocksFile: own.json holds no text, or an empty block",
+    ]
+
+
 def test_check_in_json_is_for_scripts(cli: Cli) -> None:
     Path("c.yaml").write_text("zzzz: 1\naccounts: 1\n")
     result = cli("config", "check", "c.yaml", "--json")

@@ -3,6 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.captcha.settings import CaptchaSettings
 from services.chassis.secret import Secret
 from services.gateway import settings_rules as rules
 from services.gateway.providers import DialectRule, OAuthAddresses
@@ -99,6 +100,17 @@ def test_addresses_elsewhere_are_checked() -> None:
         "telemetry.otlpEndpoint", "upstream.proxy", "store.url", "startPlan.base", "startPlan.configsUrl",
         "startPlan.systemBlocksFile",
     ]  # fmt: skip
+
+
+def test_system_blocks_come_from_one_place_and_hold_text() -> None:
+    assert faults(start_plan=StartPlanSettings(system_blocks=())) == []
+    assert faults(start_plan=StartPlanSettings(system_blocks_file="b")) == []
+    [(path, words)] = faults(start_plan=StartPlanSettings(system_blocks=("a", " ")))
+    assert (path, "[]" in words) == ("startPlan.systemBlocks", True)
+
+
+def test_the_captcha_service_is_checked_too() -> None:
+    assert [path for path, _ in faults(captcha=CaptchaSettings(address="ftp://x"))] == ["captcha.address"]
 
 
 @pytest.mark.parametrize("proxy", ["http://p.example:3128", "https://u:p@p.example", "p.example:3128"])
