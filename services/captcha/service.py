@@ -152,9 +152,9 @@ def _address(store: StoreSettings) -> RedisAddress:
 
 
 def _scene(widget: WidgetSettings) -> Scene | None:
-    if not widget.scene_id:
+    if widget.scene_id is None:
         return None
-    return Scene(region=widget.region, prefix=widget.prefix, scene_id=widget.scene_id)
+    return Scene(region=widget.region or "", prefix=widget.prefix or "", scene_id=widget.scene_id)
 
 
 def _page(captcha: CaptchaSettings, keys: Keys, bank: Bank, view: View, metrics: CaptchaMetrics, clock: Clock) -> Page:
@@ -164,7 +164,7 @@ def _page(captcha: CaptchaSettings, keys: Keys, bank: Bank, view: View, metrics:
             allow_eval=captcha.allow_eval,
             sdk_url=captcha.sdk_url,
             sdk_load_ms=captcha.sdk_load_ms,
-            region=captcha.widget.region,
+            region=captcha.widget.region or "",
         ),
         gate=Gate(Passes(keys, _random), bank, origin=captcha.origin, session_life=captcha.session, clock=clock),
         view=view,

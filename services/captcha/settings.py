@@ -29,9 +29,11 @@ _UNIX: Final = "unix:"
 class WidgetSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What the page tells the provider's widget while the provider's own configuration cannot be had."""
 
-    region: Annotated[str, Meta(description="region, such as cn or sgp")] = ""
-    prefix: Annotated[str, Meta(description="prefix of the provider's captcha account")] = ""
-    scene_id: Annotated[str, Meta(description="scene; empty: no widget without the provider's configuration")] = ""
+    region: Annotated[str | None, Meta(description="region, such as cn or sgp")] = None
+    prefix: Annotated[str | None, Meta(description="prefix of the provider's captcha account")] = None
+    scene_id: Annotated[
+        str | None, Meta(description="scene; unset: no widget without the provider's configuration")
+    ] = None
 
 
 class CaptchaSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
