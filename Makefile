@@ -50,7 +50,7 @@ edge: $(STAMP)
 # The pure rooms must be covered whole, lines and branches, by the unit tests alone.
 coverage: $(STAMP)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not soak" tests/unit/gateway
+	$(BIN)/coverage run -m pytest -q -m "not soak" tests/unit/gateway tests/unit/credentials tests/unit/chassis
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=100 --show-missing --skip-covered --include=$(PURE)
 

@@ -114,7 +114,7 @@ async def test_a_line_torn_by_a_crash_is_cut_off_if_nobody_was_told_of_it(tmp_pa
     audit.note("refresh.ok", "crd_a")
     lines = lines_of(tmp_path)
     (tmp_path / "audit.log").write_bytes(b"\n".join([*lines[:2], lines[2][:keep]]))
-    again = Audit(audit._vault, audit._path)
+    again = Audit(audit._vault, audit.path)
     await again.record("key.create", actor="ann", subject="key 2")
 
     assert len(lines_of(tmp_path)) == 3

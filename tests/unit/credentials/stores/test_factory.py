@@ -66,3 +66,14 @@ async def test_a_redis_that_is_not_there_is_unavailable_and_its_password_unsaid(
 
     assert not isinstance(failed.value, StoreRefused)
     assert "canary" not in str(failed.value)
+
+
+async def test_authorities_to_trust_belong_to_an_address_with_tls() -> None:
+    with pytest.raises(StoreRefused, match=r"store\.caFile is set and store.url asks for no TLS"):
+        await open_store("redis://127.0.0.1:1", Path(), ca_file="/etc/ca.pem")
+
+
+@pytest.mark.parametrize("url", ["rediss://127.0.0.1:1", "rediss://127.0.0.1:1?ca=/nonexistent/url.pem"])
+async def test_authorities_that_cannot_be_read_are_said(url: str) -> None:
+    with pytest.raises(StoreRefused, match=r"store\.url"):
+        await open_store(url, Path(), ca_file="/nonexistent/setting.pem")
