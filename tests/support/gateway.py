@@ -26,6 +26,7 @@ from services.chassis.clock import Clock
 from services.chassis.secret import Secret
 from services.chassis.server import Server
 from services.gateway.app import Gateway, create_gateway
+from services.gateway.guard import ClientKeys
 from services.gateway.leases import Leases
 from services.gateway.process import end_streams, listeners
 from services.gateway.routing import UpstreamFormat
@@ -110,6 +111,7 @@ async def running_gateway(
     upstream_format: UpstreamFormat | str = UpstreamFormat.ANTHROPIC,
     transport: UpstreamTransport | None = None,
     leases: Leases | None = None,
+    keys: ClientKeys | None = None,
     captcha_service: CaptchaService | None = None,
     clock: Clock | None = None,
     **changes: Any,
@@ -120,7 +122,9 @@ async def running_gateway(
             simulator = simulator or Simulator(TEST_SETTINGS)
             upstream = await stack.enter_async_context(running_simulator(simulator))
         settings = gateway_settings(upstream, upstream_format=upstream_format, **changes)
-        gateway = create_gateway(settings, transport=transport, leases=leases, captcha=captcha_service, clock=clock)
+        gateway = create_gateway(
+            settings, transport=transport, leases=leases, keys=keys, captcha=captcha_service, clock=clock
+        )
         running = RunningGateway(gateway, settings, AnswerTee(gateway.entry), simulator)
         await running.server.start()
         try:

@@ -6,7 +6,6 @@ Shown to fail once by: making a new keyring where one is missing.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,16 @@ PAIRS = [
 ]
 
 
+def files_in(home: Path) -> list[str]:
+    return sorted(path.name for path in home.iterdir())
+
+
 async def _looks_like(home: Path) -> tuple[str, list[str]]:
     """Hash what the store holds, and name the files beside it."""
     store = SqliteStore(home / "store.db")
     held = repr(sorted((name, repr(value)) for name, value in (await contents(store)).items()))
     await store.aclose()
-    return hashlib.sha256(held.encode()).hexdigest(), sorted(os.listdir(home))
+    return hashlib.sha256(held.encode()).hexdigest(), files_in(home)
 
 
 @pytest.mark.promise("P-25")
