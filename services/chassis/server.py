@@ -18,6 +18,7 @@ Exit codes of `serve`: 0 every request ended, 1 some had to be cut at the deadli
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -32,6 +33,11 @@ DRAIN: Final = 600.0
 _MARGIN: Final = 5.0  # seconds before the deadline at which the application is asked to end its streams
 _SHUTDOWN: Final = 3.0  # for an application's own shutdown: the whole exit stays within the drain time plus 5 s
 _ADMIN_QUIET: Final = 0.5  # probes are short
+
+
+def ask_to_drain() -> None:
+    """Tell this process's own `serve` what SIGUSR1 tells it: for an admin port, which does not know the server."""
+    os.kill(os.getpid(), signal.SIGUSR1)
 
 
 class Server:

@@ -13,6 +13,7 @@ from services.cli import (
     config,
     credentials,
     doctor,
+    drain,
     env,
     gateway,
     keys,
@@ -53,6 +54,7 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.add_typer(config.app, name="config")
 app.command()(gateway.gateway)
+app.command()(drain.drain)
 app.command()(credentials.credentials)
 app.add_typer(captcha.app, name="captcha")
 app.command()(credentials.init)

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Request, Response, get, post
 from prometheus_client import CollectorRegistry
 
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.health import Health
+from services.chassis.server import ask_to_drain
 from services.chassis.telemetry import exposition
+from services.gateway.settings_rules import is_loopback
 
 
 def create_admin(
@@ -18,8 +20,14 @@ def create_admin(
     *,
     look: Callable[[], None] = lambda: None,
     freshen: Callable[[], None] = lambda: None,
+    drain: Callable[[], None] = ask_to_drain,
 ) -> Litestar:
-    """Make the admin application of one process; `look` comes before every probe, `freshen` before every scrape."""
+    """
+    Make the admin application of one process; `look` comes before every probe, `freshen` before every scrape.
+
+    `POST /drain` is what a preStop step calls (`zcode-proxy drain`). It is for callers on this machine only: whoever
+    may scrape must not be able to send the clients away.
+    """
     watch = clock or SystemClock()
 
     @get("/livez", sync_to_thread=False)
@@ -43,4 +51,12 @@ def create_admin(
         text, content_type = exposition(registry, request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 
-    return Litestar([livez, readyz, metrics], openapi_config=None, logging_config=None)
+    @post("/drain", status_code=202, sync_to_thread=False)
+    def drain_route(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
+        """Let clients know that this process is about to end, and serve on."""
+        if request.client is None or not is_loopback(request.client.host):
+            return Response({"status": "refused", "reason": "only from this machine"}, status_code=403)
+        drain()
+        return Response({"status": "draining"}, status_code=202)
+
+    return Litestar([livez, readyz, metrics, drain_route], openapi_config=None, logging_config=None)

@@ -44,10 +44,10 @@ OTHER = {  # a value of the right kind where "another text" would not be one
     "gateway.keda.triggers": [{"type": "cpu", "metadata": {"value": "50"}}],
     "metrics.prometheusRule.additionalGroups": [{"name": "other", "rules": []}],
 }
-_PEER = [{"podSelector": {"matchLabels": {"app": "other"}}}]
-LISTS = {  # lists of something else than named things
-    **dict.fromkeys(("dns", "metricsFrom", "captchaPageFrom", "clientsFrom"), _PEER),
-    **dict.fromkeys(("hosts", "hostnames"), ["other.example.org"]),
+PEER = [{"podSelector": {"matchLabels": {"app": "other"}}}]
+LISTS: dict[str, list[Any]] = {  # lists of something else than named things
+    **{name: PEER for name in ("dns", "metricsFrom", "captchaPageFrom", "clientsFrom")},  # noqa: C420 -- see RUF024
+    **{name: ["other.example.org"] for name in ("hosts", "hostnames")},
 }
 ALSO = {"valkey.enabled": {"store": {"url": "redis://other:6379"}}}  # what a change cannot be without
 

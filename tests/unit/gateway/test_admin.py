@@ -71,3 +71,14 @@ async def test_what_waits_is_counted_before_a_scrape() -> None:
 @pytest.mark.parametrize("path", ["/", "/v1/models", "/health", "/schema", "/livez/x"])
 async def test_there_is_nothing_else(path: str) -> None:
     assert 404 == (await _Admin().get(path)).status
+
+
+@pytest.mark.parametrize(("host", "status", "drained"), [("127.0.0.1", 202, 1), ("::1", 202, 1), ("10.0.0.7", 403, 0)])
+async def test_only_this_machine_may_send_the_clients_away(host: str, status: int, drained: int) -> None:
+    calls: list[bool] = []
+    app = create_admin(Health(), CollectorRegistry(), ManualClock(), drain=lambda: calls.append(True))
+    end = AsgiEnd("POST", "/drain")
+    end.scope["client"] = (host, 1)
+    await app(end.scope, end.receive, end.send)  # type: ignore[arg-type]  # the scope is one of ASGI's
+
+    assert (status, drained) == (end.status, len(calls))
