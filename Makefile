@@ -11,7 +11,10 @@ empty :=
 space := $(empty) $(empty)
 PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/translation/* \
   $(patsubst %,services/gateway/%.py,dialect routing providers catalogue identity mutations usage quota conversion \
-  preparation retries breakers concurrency cors settings settings_rules format_memory system_blocks))
+  preparation retries breakers concurrency cors settings settings_rules format_memory system_blocks) \
+  $(patsubst %,services/credentials/%.py,keyring envelope records rotation_plan key_format audit_chain refresh findings \
+  schedule leases token_provider seed_file settings oauth/steps oauth/vendors oauth/answers oauth/exchange \
+  oauth/callback oauth/flows oauth/resolution oauth/renewal) services/chassis/sealing.py services/chassis/peer/proof.py)
 
 .PHONY: demo serve test edge coverage check bench soak clients interpreters lock clean help
 
