@@ -1,7 +1,7 @@
 """The contract and the page over HTTP. Puts together; decides nothing."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from litestar import Litestar, Request, Response
@@ -24,6 +24,8 @@ from services.chassis.problem import problem
 from services.chassis.storage import StoreUnavailable
 
 PEERS: Final = "/v1/"  # paths of gateways; everything else is the page's
+
+_POLICY: Final = b"content-security-policy"
 
 _log = logging.getLogger(__name__)
 
@@ -62,28 +64,37 @@ def create_peers(issuer: Issuer, bank: Bank, *, tokens: TokenFile, clock: Clock 
     )
 
 
-def create_page(page: Page, *, origin: str | None) -> Litestar:
+def create_page(page: Page, *, origin: str | None) -> "Headed":
     """Make the application that browsers open."""
-    fixed = FIXED | transport_security(origin or "")
-    return Litestar(
+    framework = Litestar(
         [document, styles, script, sign_in, state, events, bank_token, trouble],
         dependencies={"page": Provide(lambda: page, sync_to_thread=False)},
-        exception_handlers={Exception: _page_rescue(page, fixed)},
-        after_request=_with_headers(fixed),
+        exception_handlers={Exception: _page_rescue(page)},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=64 * 1024,
     )
+    return Headed(framework, FIXED | transport_security(origin or ""))
 
 
-def _with_headers(fixed: dict[str, str]) -> Callable[[Response[Any]], Response[Any]]:
-    def add(response: Response[Any]) -> Response[Any]:
-        for name, value in fixed.items():
-            response.headers[name] = value
-        response.headers.setdefault("content-security-policy", NOTHING)
-        return response
+class Headed:
+    """Puts the same headers on every answer of an application, its errors included."""
 
-    return add
+    def __init__(self, app: Any, fixed: Mapping[str, str]) -> None:
+        self._app = app
+        self._fixed = [(name.encode(), value.encode()) for name, value in fixed.items()]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a call."""
+
+        async def headed(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                own = list(message["headers"])
+                known = any(name.lower() == _POLICY for name, _ in own)
+                message["headers"] = [*own, *self._fixed, *([] if known else [(_POLICY, NOTHING.encode())])]
+            await send(message)
+
+        await self._app(scope, receive, headed)
 
 
 def _rescue(request: _AnyRequest, error: Exception) -> Response[bytes]:
@@ -93,14 +104,13 @@ def _rescue(request: _AnyRequest, error: Exception) -> Response[bytes]:
     return Response(body, status_code=known.status, media_type="application/problem+json")
 
 
-def _page_rescue(page: Page, fixed: dict[str, str]) -> Callable[[_AnyRequest, Exception], Response[bytes]]:
+def _page_rescue(page: Page) -> Callable[[_AnyRequest, Exception], Response[bytes]]:
     def rescue(request: _AnyRequest, error: Exception) -> Response[bytes]:
         known = _known(request, error)
         reason = known.reason if isinstance(known, PageRefused) else known.code.value
         page.metrics.happened("refused" if known.status < 500 else "failed")
         body = problem(known.status, str(known), code=reason)
-        headers = fixed | {"content-security-policy": NOTHING}
-        return Response(body, status_code=known.status, media_type="application/problem+json", headers=headers)
+        return Response(body, status_code=known.status, media_type="application/problem+json")
 
     return rescue
 

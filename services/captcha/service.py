@@ -11,11 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
-from litestar import Litestar
 from prometheus_client import CollectorRegistry
 
 from services.captcha.accounts import Accounts, Leases
-from services.captcha.app import create_page
+from services.captcha.app import Headed, create_page
 from services.captcha.banks.memory import MemoryBank
 from services.captcha.banks.port import Bank
 from services.captcha.banks.redis import RedisBank
@@ -59,7 +58,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     issuer: Issuer
     bank: Bank
     view: View
-    page: Litestar
+    page: Headed
     registry: CollectorRegistry
 
     def end_waits(self) -> None:
