@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import goals, machine, native_build, peers, places, report, subjects
+from bench.leased import leased
 from bench.loading import Mock
 from bench.measures import MORE_ROUNDS, ONCE, ONCE_QUICK, ROUNDS, Bench
 from bench.processes import HARNESS_CORE, pinned_here
@@ -89,6 +90,7 @@ def _subjects(options: argparse.Namespace, mock: Mock) -> list[subjects.Subject]
             transports=("pooled",) if quick else ("pooled", "httpx"),
             debian=None if quick else peers.debian_python(),
         ),
+        leased(mock.port),
         *([] if quick or options.no_peers else peers.peers(mock.port)),
     ]
     wanted = [name for name in options.only.split(",") if name]

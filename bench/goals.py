@@ -130,6 +130,13 @@ CHECKS: Final = (
         0.40,
         False,
     ),
+    Check(
+        "same, with leases from a service, req/s over without",
+        _ratio_check("json_16", "gw-aa-cred", "gw-aa", "rate"),
+        0.97,
+        0.99,
+        False,
+    ),
     Check("same, req/s over Envoy", _ratio_check("json_16", "gw-aa", "envoy", "rate"), 0.9, 1.5, False),
     Check(
         "unpaced SSE: events/s over haproxy", _ratio_check("stream_16", "gw-aa", "haproxy", "rate"), 0.40, 0.70, False
