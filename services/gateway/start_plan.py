@@ -95,16 +95,18 @@ class StartPlanExchange(Exchange):
         needs: StartPlanNeeds,
         passes: Passes,
         formats: FormatMemory,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(settings, transport, leases, slots, keeper)
         self._needs = needs
         self._passes = passes
         self._formats = formats
+        self._clock = clock
 
     async def run(self, call: ClientCall, client: Downstream, observation: Observation) -> None:
         """Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent."""
         settings = self._settings
-        working = self._formats.working(time.monotonic())
+        working = self._formats.working(self._clock())
         route = select_route(settings.routes, settings.upstream_format, call.format, working)
         preparation = self._prepare(call, route, _NOBODY)
         note(observation, call, route, _NOBODY, preparation)
@@ -155,11 +157,11 @@ class StartPlanExchange(Exchange):
                 return
 
     async def _obtain(self, asked: Try, visit: _Visit, observation: Observation) -> Pass:
-        begun_at = time.monotonic()
+        begun_at = self._clock()
         try:
             given = await self._passes.obtain(asked)
         finally:
-            visit.left = max(0.0, visit.left - (time.monotonic() - begun_at))
+            visit.left = max(0.0, visit.left - (self._clock() - begun_at))
         observation.credential_id = given.credential_id
         return given
 
@@ -168,7 +170,7 @@ class StartPlanExchange(Exchange):
         settings = self._settings
         if visit.redirected or settings.upstream_format is not UpstreamFormat.AUTO:
             return route
-        working = self._formats.working(time.monotonic())
+        working = self._formats.working(self._clock())
         return select_route(settings.routes, settings.upstream_format, call.format, working)
 
     def _move(self, call: ClientCall, route: UpstreamRoute, delivery: Delivery) -> Preparation:
@@ -216,7 +218,7 @@ class StartPlanExchange(Exchange):
         return settings.routes[other_format(route.format)]
 
     def _learn(self, route: UpstreamRoute) -> None:
-        if self._formats.learn(route.format, time.monotonic()):
+        if self._formats.learn(route.format, self._clock()):
             _log.warning(
                 "the start plan's %s route answered 404 and the %s one works, so that one is used; "
                 "startPlan.upstreamFormat: %s saves looking",

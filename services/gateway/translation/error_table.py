@@ -176,7 +176,10 @@ START_PLAN_JWT_INVALID: Final = Row(
     status=401,
     action=Action.RENEW_CREDENTIAL,
     code="start_plan_jwt_invalid",
-    hint="The start plan's login was not accepted: log in again with `zcode-proxy auth login`.",
+    hint=(
+        "The start plan's token was not accepted: log in again with `zcode-proxy auth login`, or renew `startPlan.jwt` "
+        "where that is set."
+    ),
 )
 """An empty 401 on start-plan."""
 
