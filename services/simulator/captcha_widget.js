@@ -5,7 +5,7 @@
   const behaviour = "{behaviour}";
   const load = "{load}";
   const origin = new URL(document.currentScript.src).origin;
-  if (load === "eval") window.eval("1");
+  if (load === "eval") try { window.eval("1"); } catch { /* the page's policy says no */ }
   if (load === "elsewhere") fetch("https://elsewhere.invalid/").catch(() => {});
 
   async function token(options) {

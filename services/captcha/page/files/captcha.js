@@ -12,6 +12,7 @@ let widget = "none"; // none | loading | ready | checking | failed
 let problem = null; // [word, values] that is shown
 let handed = 0;
 let renewal = 0;
+let tries = 0; // to load the widget
 let events = null;
 let away = false;
 let announced = false;
@@ -204,7 +205,9 @@ function loadWidget() {
   window.AliyunCaptchaConfig = { region: state.scene.region, prefix: state.scene.prefix };
   const script = document.createElement("script");
   const timer = setTimeout(() => loadFailed(script), sdk.ms);
-  script.src = sdk.url;
+  // A browser lets a second load wait for a first one that hangs, so each try has an address of its own.
+  script.src = tries ? `${sdk.url}${sdk.url.includes("?") ? "&" : "?"}retry=${tries}` : sdk.url;
+  tries += 1;
   script.onerror = () => { clearTimeout(timer); loadFailed(script); };
   script.onload = () => {
     clearTimeout(timer);
