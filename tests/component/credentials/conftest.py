@@ -37,7 +37,8 @@ class Arena:
 
     async def open(self) -> None:
         # The test's own look into the store may be late on a busy machine; the replicas' may not.
-        patient = f"{self.store_url}?deadline=4000" if self.store_url.startswith("redis") else self.store_url
+        joint = "&" if "?" in self.store_url else "?"
+        patient = f"{self.store_url}{joint}deadline=4000" if self.store_url.startswith("redis") else self.store_url
         self.store = await open_store(patient, self.directory)
         self.vault = Vault(self.store, Keyring.generate(MASTER))
         await self.vault.unlock(initialise=True)
