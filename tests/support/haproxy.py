@@ -18,7 +18,10 @@ def configuration(port: int, backends: Sequence[tuple[int, int]], inter: str) ->
     """Return deploy/haproxy/haproxy.cfg with these backends: pairs of public and admin port on loopback."""
     text = re.sub(r"bind :\d+", f"bind 127.0.0.1:{port}", CONFIG.read_text())
     text = text.replace("check port 9090 inter 1s", f"check inter {inter}")
-    lines = [line for line in text.splitlines() if not line.strip().startswith("server ")]
+    # Without haproxy's own second tries, because other load balancers have none for a POST.
+    dropped = ("server ", "retries ", "retry-on ", "option redispatch")
+    lines = [line for line in text.splitlines() if not line.strip().startswith(dropped)]
+    lines = [line + "\n  retries 0" if line == "defaults" else line for line in lines]
     servers = [f"  server g{at} 127.0.0.1:{public} port {admin}" for at, (public, admin) in enumerate(backends)]
     return "\n".join([*lines, *servers]) + "\n"
 
