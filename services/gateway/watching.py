@@ -12,6 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from services.chassis.certificates import Certificates
 from services.chassis.redis.address import Login
 from services.chassis.secret import Secret
 from services.credentials.contract import Plan as LeasePlan
@@ -63,6 +64,7 @@ async def watching(
     """Watch until the block ends, then do what is `at_last`. Raises StoreRefused for a `store.url` that is none."""
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(at_last)
+        Certificates(_certificates(settings), gateway.registry)
         kept = books_of(settings)
         books = kept or MemoryBooks()
         stack.push_async_callback(books.aclose)
@@ -76,6 +78,14 @@ async def watching(
             quota.start()
         yield
         gateway.ledger.flush()
+
+
+def _certificates(settings: GatewaySettings) -> dict[str, str | None]:
+    return {
+        "upstream.caFile": settings.upstream.ca_file,
+        "credentials.caFile": settings.credentials.ca_file,
+        "store.caFile": settings.store.ca_file,
+    }
 
 
 def _usage(settings: GatewaySettings, gateway: Gateway, books: Books) -> UsageBook:
