@@ -24,6 +24,11 @@ from tests.component.cli.conftest import Run, clean_environment
         (["serve", "--proxy-api-key=canary"], 2),
         (["serve"], 64),
         (["gateway", "none.yaml"], 64),
+        (["credentials", "none.yaml"], 64),
+        (["init", "--config", "none.yaml"], 64),
+        (["rotate", "credential"], 2),
+        (["rotate", "credential", "crd_none"], 1),
+        (["keys", "list", "--server", "http://credentials:9091"], 2),
         (["simulator", "--scripts", "none.yaml"], 64),
     ],
 )
