@@ -430,6 +430,17 @@ async def test_a_route_that_is_gone_is_left_within_one_request_and_said_once(
     assert "startPlan.upstreamFormat: anthropic" in line
 
 
+async def test_it_is_learnt_as_soon_as_the_live_route_begins_to_answer(tasks: Tasks) -> None:
+    """Not at the end of a stream that may take minutes, while others ask the dead route."""
+    desk = Desk(tasks, _whole(404, GONE), MemoryAnswer(), setting=UpstreamFormat.AUTO)
+    call = desk.start(stream=True)
+    await settle()
+
+    assert not call.done()
+    assert ANTHROPIC is desk.formats.working(time.monotonic())
+    assert [(0, Outcome.ACCEPTED, ANTHROPIC)] == desk.passes.outcomes
+
+
 async def test_what_was_learnt_is_used_by_the_next_request(tasks: Tasks) -> None:
     formats = FormatMemory()
     formats.learn(ANTHROPIC, time.monotonic())
