@@ -32,6 +32,7 @@ from services.gateway.errors import GatewayError
 from services.gateway.event_stream import Keeper
 from services.gateway.exchange import Exchange, ExchangeSettings
 from services.gateway.format_memory import FormatMemory
+from services.gateway.gate import Gate
 from services.gateway.gate_metrics import export_gate
 from services.gateway.guard import ClientKeys, LoopbackOnly, SingleKey
 from services.gateway.identity import Platform, static_headers
@@ -127,8 +128,7 @@ def create_gateway(
         tasks,
         allowed_hosts=settings.server.allowed_hosts,
     )
-    _export_load(registry, limits.streams, slots, keeper, transport)
-    export_gate(registry, exchange.gate, lambda name: catalogue.find(name) is not None)
+    _export_load(registry, limits.streams, exchange.gate, catalogue, keeper, transport)
     return Gateway(
         entry=entry,
         health=health,
@@ -274,19 +274,25 @@ def this_platform() -> Platform:
 
 
 def _export_load(
-    registry: CollectorRegistry, limit: int, slots: Slots, keeper: Keeper, transport: UpstreamTransport
+    registry: CollectorRegistry,
+    limit: int,
+    gate: Gate,
+    catalogue: Catalogue,
+    keeper: Keeper,
+    transport: UpstreamTransport,
 ) -> None:
     def connections(state: str) -> int:
         return int(getattr(transport.statistics(), state))
 
     load = Load(
-        in_flight=lambda: slots.running,
-        waiting=lambda: slots.waiting,
+        in_flight=lambda: gate.slots.running,
+        waiting=lambda: gate.slots.waiting,
         slots=limit,
         streams=lambda: len(keeper),
         connections=connections,
     )
     export_load(registry, load)
+    export_gate(registry, gate, lambda name: catalogue.find(name) is not None)
 
 
 def _closer(transport: UpstreamTransport, tasks: Tasks, request_log: RequestLog, ledger: Ledger) -> Callable[[], Any]:

@@ -151,7 +151,10 @@ class Exchange:
         """Send, and send again where the table, the budget and the client's stream allow it."""
         request = self._request(call, route, lease, preparation)
         attempt = changes = 0
-        passage = await self._enter(lease, route, call.model)
+        model = call.model
+        passage: Passage | None = self.gate.take(lease.credential_id, route.origin.host, model)
+        if passage is None:
+            passage = await self._enter(lease, route, model)
         try:
             while True:
                 fault, rule, error = await self._attempt(request, delivery)
@@ -165,21 +168,25 @@ class Exchange:
                     delivery.observation.credential_id = lease.credential_id
                     request = self._request(call, route, lease, self._prepare(call, route, lease))
                     passage.leave()
-                    passage = await self._enter(lease, route, call.model)
+                    passage = None
+                    passage = await self._enter(lease, route, model)
                     continue
                 now = time.monotonic()
                 wait = delay(rule, attempt, random.random(), fault.retry_after)  # noqa: S311  # jitter, not a secret
                 over = wait is None or attempt >= self._settings.retries or not may_go_on
                 if wait is None or over or not self._budget.spend(now):
                     raise error(fault)
-                if fault.action is Action.THROTTLE:
-                    passage.leave()  # there is one too many: stand in line like the others
-                await asyncio.sleep(wait)
                 attempt += 1
-                if fault.action is Action.THROTTLE:
-                    passage = await self._enter_again(lease, route, call.model, error(fault))
+                if fault.action is not Action.THROTTLE:
+                    await asyncio.sleep(wait)
+                    continue
+                passage.leave()  # there is one too many: stand in line like the others
+                passage = None
+                await asyncio.sleep(wait)
+                passage = await self._enter_again(lease, route, model, error(fault))
         finally:
-            passage.leave()
+            if passage is not None:
+                passage.leave()
 
     async def _enter(self, lease: Lease, route: UpstreamRoute, model: str) -> Passage:
         return await self.gate.enter(lease.credential_id, route.origin.host, route.provider, model)

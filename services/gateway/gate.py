@@ -4,7 +4,7 @@ Whether a call may go to a credential and a model now, and what its end says to 
 Three things stand between a call and the upstream, asked in this order: the circuits of the credential and of the model
 (`breakers`), which refuse at once; the lane of credential and model, which has a limit once the upstream has said that
 too much comes at once (`concurrency`), and a queue; and a slot of the process (`admission`). While nothing is wrong
-that is two looks at empty dictionaries and one for the lane.
+that is one look into a dictionary, for the lane, and two counters.
 """
 
 import logging
@@ -26,36 +26,37 @@ _UNLIMITED: Final = 1 << 30
 _MOST_LANES: Final = 1024  # kept; a model's name is whatever clients send
 _SOON: Final = 1.0  # the least that a client is asked to wait, seconds
 
-Upstream = tuple[str, str]  # credential and host
-Model = tuple[str, str]  # provider and model
+Name = tuple[str, str]  # credential and host, or provider and model
+Circle = Circuits[Name]
 
 
-class _Lane:
-    """The calls of one credential to one model."""
+class Lane:
+    """The calls of one credential to one model of one host."""
 
-    __slots__ = ("limit", "slots")
+    __slots__ = ("calm", "limit", "model", "slots", "upstream")
 
-    def __init__(self, like: Slots) -> None:
-        self.slots = Slots(_UNLIMITED, like.queue, like.patience)
+    def __init__(self, gate: "Gate", upstream: Name, model: Name) -> None:
+        self.upstream = upstream
+        self.model = model
+        self.slots = Slots(_UNLIMITED, gate.slots.queue, gate.slots.patience)
         self.limit: Limit | None = None
+        self.calm = Passage(gate, self, (0, 0, 0))  # of every call that comes while nothing is wrong
 
     @property
     def is_needed(self) -> bool:
+        """Whether it must be remembered."""
         return self.limit is not None or self.slots.running > 0
 
 
 class Passage:
-    """One call that was let through, until it leaves."""
+    """A call that was let through, until it leaves. While nothing is wrong, all calls of a lane share one."""
 
-    __slots__ = ("_gate", "_lane", "_left", "_model", "_tickets", "_upstream")
+    __slots__ = ("_gate", "_lane", "_tickets")
 
-    def __init__(self, gate: "Gate", lane: _Lane, upstream: Upstream, model: Model, tickets: tuple[int, int, int]):
+    def __init__(self, gate: "Gate", lane: Lane, tickets: tuple[int, int, int]) -> None:
         self._gate = gate
         self._lane = lane
-        self._upstream = upstream
-        self._model = model
-        self._tickets = tickets
-        self._left = False
+        self._tickets = tickets  # of the credential's circuit, the model's and the limit
 
     def end(self, fault: Fault | None, *, ours: bool = False) -> bool:
         """
@@ -63,33 +64,24 @@ class Passage:
 
         `ours`: the fault is not the upstream's, whatever it looks like: it was not reached, or our own limits met.
         """
-        gate = self._gate
-        verdict = Verdict.NOTHING if ours else verdict_of(fault)
-        if verdict is Verdict.GOOD and self._lane.limit is None and not gate.upstreams and not gate.models:
+        gate, lane = self._gate, self._lane
+        if fault is None and lane.limit is None and not gate.troubled:
             return True
+        verdict = Verdict.NOTHING if ours else verdict_of(fault)
         now = gate.clock()
         self._limit(verdict, now)
         if not gate.breaks:
             return True
-        self._tell(gate.upstreams, self._upstream, self._tickets[0], verdict, Verdict.FAILED, now)
-        self._tell(gate.models, self._model, self._tickets[1], verdict, Verdict.CROWDED, now)
-        return not gate.left(self._upstream, self._model, now)
+        self._tell(gate.upstreams, lane.upstream, self._tickets[0], verdict, Verdict.FAILED, now)
+        self._tell(gate.models, lane.model, self._tickets[1], verdict, Verdict.CROWDED, now)
+        gate.troubled = bool(gate.upstreams) or bool(gate.models)
+        return not gate.left(lane, now)
 
-    def _tell(
-        self,
-        circuits: "Circuits[tuple[str, str]]",
-        key: tuple[str, str],
-        ticket: int,
-        verdict: Verdict,
-        bad: Verdict,
-        now: float,
-    ) -> None:
+    def _tell(self, circuits: Circle, key: Name, ticket: int, verdict: Verdict, bad: Verdict, now: float) -> None:
         if verdict is bad:
             rest = circuits.failed(key, ticket, now, self._gate.chance())
             if rest is not None:
                 _log.warning("the upstream keeps failing: no call to %s / %s for %.0f s", *key, rest)
-        elif not circuits:
-            return
         elif verdict is Verdict.GOOD:
             circuits.good(key, ticket, now)
         else:
@@ -110,10 +102,7 @@ class Passage:
             lane.slots.resize(_UNLIMITED if lane.limit is None else lane.limit.allowed)
 
     def leave(self) -> None:
-        """Give back what was taken, once."""
-        if self._left:
-            return
-        self._left = True
+        """Give back what was taken; once for each time that it was let through."""
         self._lane.slots.give_back()
         self._gate.slots.give_back()
 
@@ -137,63 +126,60 @@ class Gate:
         self.clock = clock
         self.chance = chance
         self.breaks = breaker > 0
-        self.upstreams: Circuits[Upstream] = Circuits(Rules(in_a_row=breaker))
-        self.models: Circuits[Model] = Circuits(Rules(in_a_row=breaker))
-        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self.upstreams: Circle = Circuits(Rules(in_a_row=breaker))
+        self.models: Circle = Circuits(Rules(in_a_row=breaker))
+        self.troubled = False  # there is a circuit
+        self._lanes: dict[tuple[str, str, str], Lane] = {}
+
+    def take(self, credential: str, host: str, model: str) -> Passage | None:
+        """Let a call through at once: the usual case. None when it must `enter`, which may take time."""
+        lane = self._lanes.get((credential, host, model))
+        if lane is None or self.troubled or lane.limit is not None or not self.slots.take():
+            return None
+        lane.slots.running += 1
+        return lane.calm
 
     async def enter(self, credential: str, host: str, provider: str, model: str) -> Passage:
         """Let a call through, after a wait if need be; raises Overloaded."""
-        upstream, name = (credential, host), (provider, model)
-        if self.upstreams or self.models:
-            self._refuse(upstream, name)
-        lane = self._lane(credential, model)
+        lane = self._lane(credential, host, provider, model)
+        self._refuse(lane)
         if not lane.slots.take():
             await lane.slots.wait()
         try:
             if not self.slots.take():
                 await self.slots.wait()
+            try:
+                self._refuse(lane)  # circuits may have opened while the call waited
+            except BaseException:
+                self.slots.give_back()
+                raise
         except BaseException:
             lane.slots.give_back()
             raise
-        tickets = (0, 0, 0 if lane.limit is None else lane.limit.cuts)
-        passage = Passage(self, lane, upstream, name, tickets)
-        if self.upstreams or self.models:
-            return self._ticketed(passage, lane, upstream, name)
-        return passage
-
-    def _ticketed(self, passage: Passage, lane: _Lane, upstream: Upstream, model: Model) -> Passage:
-        try:
-            self._refuse(upstream, model)  # which may have opened while the call waited
-        except Overloaded:
-            passage.leave()
-            raise
         now = self.clock()
         cuts = 0 if lane.limit is None else lane.limit.cuts
-        tickets = (self.upstreams.enter(upstream, now), self.models.enter(model, now), cuts)
-        return Passage(self, lane, upstream, model, tickets)
+        return Passage(self, lane, (self.upstreams.enter(lane.upstream, now), self.models.enter(lane.model, now), cuts))
 
-    def left(self, upstream: Upstream, model: Model, now: float) -> float:
+    def left(self, lane: Lane, now: float) -> float:
         """Return the seconds until both circuits let somebody through; 0 means now."""
-        return max(self.upstreams.left(upstream, now), self.models.left(model, now))
+        return max(self.upstreams.left(lane.upstream, now), self.models.left(lane.model, now))
 
-    def _refuse(self, upstream: Upstream, model: Model) -> None:
+    def _refuse(self, lane: Lane) -> None:
         now = self.clock()
-        left = self.models.left(model, now)
+        left = self.models.left(lane.model, now)
         if left:
-            raise Overloaded(resting(max(_SOON, left), model[1]))
-        left = self.upstreams.left(upstream, now)
+            raise Overloaded(resting(max(_SOON, left), lane.model[1]))
+        left = self.upstreams.left(lane.upstream, now)
         if left:
             raise Overloaded(resting(max(_SOON, left)))
 
-    def _lane(self, credential: str, model: str) -> _Lane:
-        key = (credential, model)
+    def _lane(self, credential: str, host: str, provider: str, model: str) -> Lane:
+        key = (credential, host, model)
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= _MOST_LANES:
-                self._lanes = {
-                    name: kept for name, kept in self._lanes.items() if kept.limit is not None or kept.slots.running
-                }
-            lane = self._lanes[key] = _Lane(self.slots)
+                self._lanes = {name: kept for name, kept in self._lanes.items() if kept.is_needed}
+            lane = self._lanes[key] = Lane(self, (credential, host), (provider, model))
         return lane
 
     def waiting(self) -> int:
@@ -202,7 +188,12 @@ class Gate:
 
     def limits(self) -> dict[tuple[str, str], int]:
         """Return how many calls may run at once, by credential and model, where there is a limit."""
-        return {key: lane.limit.allowed for key, lane in self._lanes.items() if lane.limit is not None}
+        found: dict[tuple[str, str], int] = {}
+        for (credential, _, model), lane in self._lanes.items():
+            if lane.limit is not None:
+                allowed = lane.limit.allowed
+                found[credential, model] = min(allowed, found.get((credential, model), allowed))
+        return found
 
     def states(self) -> dict[tuple[str, str], State]:
         """Return the state of every circuit, by `credential` or `model` and its name."""

@@ -27,7 +27,7 @@ class Door:
         self.gate = Gate(self.slots, clock=self.clock.monotonic, chance=lambda: 0.0)
 
     async def enter(self, credential: str = "crd", model: str = "glm") -> Passage:
-        return await self.gate.enter(credential, "host", "zai", model)
+        return self.gate.take(credential, "host", model) or await self.gate.enter(credential, "host", "zai", model)
 
     async def fail(self, fault: Fault, times: int = 5, *, model: str = "glm") -> bool:
         may = True
@@ -50,10 +50,18 @@ async def test_while_all_is_well_everybody_is_let_through_and_nothing_is_kept() 
     assert [passage.end(None) for passage in passages] == [True] * 50
     for passage in passages:
         passage.leave()
-        passage.leave()
 
     assert door.slots.running == 0
     assert (door.gate.states(), door.gate.limits(), door.gate.waiting()) == ({}, {}, 0)
+
+
+async def test_hosts_of_one_credential_have_limits_of_their_own_and_the_lowest_shows() -> None:
+    door = Door()
+    for host, running in (("a", 3), ("b", 5)):
+        passages = [await door.gate.enter("crd", host, "zai", "glm") for _ in range(running)]
+        passages[0].end(THROTTLED)
+
+    assert door.gate.limits() == {("crd", "glm"): 2}
 
 
 async def test_an_upstream_that_keeps_failing_is_left_alone_and_then_probed_once() -> None:
