@@ -325,3 +325,17 @@ def test_a_terminal_shows_how_much_time_is_left(laptop: Laptop, tmp_path: Path) 
         os.close(ours)
         assert process.wait(30) == 0
     assert b"logged in to zai" in shown
+
+
+def test_a_logins_key_is_asked_for_again_where_it_came_from(laptop: Laptop, run: Run) -> None:
+    assert laptop.auth("login", "zai").returncode == 0
+    (record,) = laptop.listed()
+    same = run("rotate", "credential", str(record["id"]), **laptop.environ)
+    laptop.accounts.revoke_keys()  # its owner has deleted it
+    other = run("rotate", "credential", str(record["id"]), "--json", **laptop.environ)
+    (after,) = laptop.listed()
+
+    assert (same.returncode, same.stdout.split(":")[0]) == (0, "the same key as before")
+    assert (other.returncode, json.loads(other.stdout)["changed"]) == (0, True)
+    assert after["key"] != record["key"]
+    assert after["state"] == "ready"
