@@ -23,12 +23,13 @@ from services.chassis.process import harden, run
 from services.chassis.secret import Secret
 from services.chassis.server import Server
 from services.chassis.site import Listener
+from services.chassis.trust import CaFileUnusable
 from services.credentials.client import CredentialsClient, connect
 from services.credentials.errors import KeyringInvalid
 from services.credentials.process import running_service
 from services.credentials.stores.port import StoreRefused, StoreUnavailable
 from services.credentials.vault_of import is_untouched
-from services.credentials_setup import CaFileUnusable, credentials_settings, login_providers
+from services.credentials_setup import credentials_settings, login_providers
 from services.gateway import settings_rules as rules
 from services.gateway import start_plan_passes
 from services.gateway.leasing import Leasing

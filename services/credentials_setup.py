@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from services.chassis.trust import CaFileUnusable
 from services.credentials.oauth.caller import Caller
 from services.credentials.oauth.provider import OAuthProvider
 from services.credentials.oauth.vendors import VENDORS, Addresses
@@ -19,10 +20,6 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.settings_rules import proxy_for
 
 _REQUIRED: Final = tuple(field for field in Addresses.__struct_fields__ if field != "login_url")
-
-
-class CaFileUnusable(Exception):
-    """The authorities to trust cannot be read; says which setting names them."""
 
 
 def credentials_settings(settings: GatewaySettings) -> CredentialsSettings:

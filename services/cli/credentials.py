@@ -2,6 +2,7 @@
 
 import typer
 
+from services.chassis.trust import CaFileUnusable
 from services.cli.auth import ConfigOption
 from services.cli.configuration import settings_or_exit
 from services.cli.exits import Exit
@@ -22,11 +23,7 @@ def credentials(config: ConfigArgument = None) -> None:
     """
     settings = settings_or_exit(config)
     from services.credentials import process  # noqa: PLC0415 - the server's imports stay out of the other commands
-    from services.credentials_setup import (  # noqa: PLC0415 - as above
-        CaFileUnusable,
-        credentials_settings,
-        login_providers,
-    )
+    from services.credentials_setup import credentials_settings, login_providers  # noqa: PLC0415 - as above
 
     try:
         providers = login_providers(settings)

@@ -3,6 +3,7 @@
 import typer
 
 from services.chassis.listening import CannotListen
+from services.chassis.trust import CaFileUnusable
 from services.cli.configuration import settings_or_exit
 from services.cli.exits import Exit
 from services.cli.output import complain
@@ -21,16 +22,17 @@ def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
     With `credentials.address` it gets logins and client keys from a credentials service.
     """
     settings = settings_or_exit(config, listening_options(port))
-    from services.gateway import leasing, process  # noqa: PLC0415 - the server's imports stay out of the other commands
+    # The server's imports stay out of the other commands.
+    from services.gateway import leasing, process, start_plan_passes  # noqa: PLC0415
 
-    if not leasing.has_service(settings):
-        require_key(settings, logins=False)  # a login is of use to a gateway by way of the credentials service only
+    if not leasing.has_service(settings) and not start_plan_passes.has_service(settings):
+        require_key(settings, logins=False)  # a login is of use to a gateway by way of another service only
     try:
         code = process.serve(settings)
     except CannotListen as error:
         complain(str(error))
         code = Exit.UNAVAILABLE
-    except leasing.CaFileUnusable as error:
+    except CaFileUnusable as error:
         complain(str(error))
         code = Exit.CONFIGURATION
     raise typer.Exit(code)

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from services.chassis.listening import CannotListen
+from services.chassis.trust import CaFileUnusable
 from services.cli.audit_log import audit_of
 from services.cli.exits import Exit
 from services.cli.login_screen import LoginScreen
@@ -26,7 +27,7 @@ from services.credentials.oauth.caller import Caller
 from services.credentials.oauth.vendors import VENDORS, Addresses
 from services.credentials.records import Credential
 from services.credentials.vault_of import vault_of
-from services.credentials_setup import CaFileUnusable, addresses_of, caller_of
+from services.credentials_setup import addresses_of, caller_of
 from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings
 

@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from services.chassis.peer.token_file import TokenFile
+from services.chassis.trust import CaFileUnusable
 from services.cli.audit_log import audit_of
 from services.cli.exits import Exit
 from services.cli.output import complain
@@ -25,7 +26,7 @@ from services.credentials.broker import Broker
 from services.credentials.errors import NotFound
 from services.credentials.settings import admin_token_path, keyring_path, spool_path
 from services.credentials.vault_of import is_untouched, vault_of
-from services.credentials_setup import CaFileUnusable, login_providers
+from services.credentials_setup import login_providers
 from services.gateway.settings import GatewaySettings
 
 

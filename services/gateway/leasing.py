@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from services.chassis.health import Health, Needs
+from services.chassis.trust import CaFileUnusable
 from services.credentials.client import CredentialsClient, connect
 from services.credentials.contract import Snapshot
 from services.credentials.settings import peer_token_path
@@ -24,10 +25,6 @@ SERVICE: Final = "credentials"  # the service answers
 
 # Ready once there is a snapshot, and as long as requests can be served from it or a better one may come (C11).
 NEEDS: Final = Needs(groups=((SNAPSHOT,), (LEASES, SERVICE)), optional=(SERVICE,))
-
-
-class CaFileUnusable(Exception):
-    """The authorities to trust cannot be read; says which setting names them."""
 
 
 def has_service(settings: GatewaySettings) -> bool:

@@ -6,7 +6,6 @@ one try. `obtain` may wait for that person as long as the asker says; a cancelle
 """
 
 import contextlib
-import ssl
 import time
 from typing import Final, Protocol
 
@@ -19,6 +18,7 @@ from services.captcha.settings import peer_token_path
 from services.chassis.peer.token_file import TokenFile
 from services.chassis.process import Tasks
 from services.chassis.secret import Secret
+from services.chassis.trust import context_of
 from services.gateway.errors import CaptchaRequired, GatewayError, Misconfigured, Overloaded
 from services.gateway.format_memory import FormatMemory
 from services.gateway.leases import Lease, Leases
@@ -214,9 +214,9 @@ def has_service(settings: GatewaySettings) -> bool:
 
 
 def client_of(settings: GatewaySettings) -> CaptchaClient:
-    """Make the client of the configured service. Needs a running event loop; raises OSError for a bad caFile."""
+    """Make the client of the configured service. Needs a running event loop; raises CaFileUnusable."""
     captcha = settings.captcha
-    verify = None if captcha.ca_file is None else ssl.create_default_context(cafile=captcha.ca_file)
+    verify = context_of(captcha.ca_file, "captcha.caFile")
     token_file = peer_token_path(captcha)
     assert token_file is not None  # noqa: S101 -- the rules want one with an http(s) address
     return CaptchaClient(captcha.address, tokens=TokenFile(token_file), verify=verify)
