@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 from playwright.async_api import Page, expect
 
@@ -63,6 +63,62 @@ async def released(waiting: "asyncio.Task[TokenAnswer]") -> str:
     return answer.captcha.param
 
 
-def shot(directory: Path, name: str) -> str:
-    """Return a screenshot's path."""
-    return str(directory / f"{name}.png")
+Show = Callable[[Page, RunningCaptcha], Awaitable[None]]
+
+
+async def signed_out(page: Page, running: RunningCaptcha) -> None:
+    await page.goto(f"{running.url}/captcha")
+    await expect(page.locator("#signin")).to_be_visible()
+
+
+async def puzzle(page: Page, running: RunningCaptcha) -> None:
+    running.simulator.captcha.change({"widget": "puzzle"})
+    await wanted(page, running)
+    await page.click("#start")
+    await expect(page.get_by_label("Slide to 70")).to_be_focused()
+
+
+async def idle(page: Page, running: RunningCaptcha) -> None:
+    await open_page(page, running)
+    await ready(page)
+    await page.click("#paste summary")
+
+
+async def handed_in(page: Page, running: RunningCaptcha) -> None:
+    await open_page(page, running)
+    await ready(page)
+    await page.click("#start")
+    await expect(page.locator("#good")).to_be_visible()
+
+
+async def wanted(page: Page, running: RunningCaptcha) -> None:
+    await open_page(page, running)
+    await ready(page)
+    waiting = waiting_request(running)
+    waiting.add_done_callback(lambda task: task.cancelled() or task.exception())
+    await says(page, "request is waiting|请求正在等待")
+
+
+async def refused(page: Page, running: RunningCaptcha) -> None:
+    running.simulator.captcha.change({"widget": "F001"})
+    await open_page(page, running)
+    await ready(page)
+    await page.click("#start")
+    await complains(page, ".")
+
+
+async def no_widget(page: Page, running: RunningCaptcha) -> None:
+    running.simulator.captcha.change({"load": "fail"})
+    await open_page(page, running)
+    await expect(page.locator("#retry")).to_be_visible()
+
+
+STATES: dict[str, Show] = {
+    "signed-out": signed_out,
+    "idle": idle,
+    "handed-in": handed_in,
+    "wanted": wanted,
+    "puzzle": puzzle,
+    "refused": refused,
+    "no-widget": no_widget,
+}

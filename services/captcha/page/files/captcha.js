@@ -220,7 +220,7 @@ function loadFailed(script) {
   script.onload = script.onerror = null;
   script.remove();
   widget = "failed";
-  trouble("load", problem?.[0].startsWith("failedBlocked") ? problem : ["failedLoad", { s: sdk.ms / 1000, host: new URL(sdk.url).host }]);
+  trouble("load", problem?.[0].startsWith("failedBlocked") ? problem : ["failedLoad", { host: new URL(sdk.url).host }]);
 }
 
 function mount() { // sets the widget up anew; a fresh button, because the old one has the old widget's listeners
