@@ -86,7 +86,8 @@ class Exchange:
         """Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent."""
         settings = self._settings
         route = select_route(settings.routes, settings.upstream_format, call.format)
-        lease = self._leases.current(route, call.model)
+        resting = self.gate.resting(route.origin.host) if self.gate.troubled else ()
+        lease = self._leases.current(route, call.model, resting)
         preparation = self._prepare(call, route, lease)
         note(observation, call, route, lease, preparation)
         self._budget.request()

@@ -160,6 +160,11 @@ class Gate:
         cuts = 0 if lane.limit is None else lane.limit.cuts
         return Passage(self, lane, (self.upstreams.enter(lane.upstream, now), self.models.enter(lane.model, now), cuts))
 
+    def resting(self, host: str) -> frozenset[str]:
+        """Return the credentials that this host is not called with for a while."""
+        now = self.clock()
+        return frozenset(key[0] for key in self.upstreams.states() if key[1] == host and self.upstreams.left(key, now))
+
     def left(self, lane: Lane, now: float) -> float:
         """Return the seconds until both circuits let somebody through; 0 means now."""
         return max(self.upstreams.left(lane.upstream, now), self.models.left(lane.model, now))

@@ -4,6 +4,7 @@ What the upstream is called with: the port to credentials, and the one that serv
 A lease is ready to put on the wire; the exchange neither knows nor cares where it came from.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -27,8 +28,12 @@ class Lease(msgspec.Struct, frozen=True):
 class Leases(Protocol):
     """Hands out credentials."""
 
-    def current(self, route: UpstreamRoute, model: str | None = None) -> Lease:
-        """Return what to call this route with now, without waiting; raises a GatewayError when there is nothing."""
+    def current(self, route: UpstreamRoute, model: str | None = None, resting: Collection[str] = ()) -> Lease:
+        """
+        Return what to call this route with now, without waiting; raises a GatewayError when there is nothing.
+
+        The credentials in `resting` are taken only when there is no other.
+        """
 
     async def after(self, fault: Fault, lease: Lease, route: UpstreamRoute, model: str) -> Lease | None:
         """
@@ -44,7 +49,12 @@ class ConfiguredLeases:
     def __init__(self, secret: Secret | None) -> None:
         self._lease = None if secret is None else Lease("config", secret)
 
-    def current(self, route: UpstreamRoute, model: str | None = None) -> Lease:  # noqa: ARG002  # part of the port
+    def current(
+        self,
+        route: UpstreamRoute,
+        model: str | None = None,  # noqa: ARG002  # part of the port
+        resting: Collection[str] = (),  # noqa: ARG002  # part of the port
+    ) -> Lease:
         """Return the configured credential."""
         if self._lease is not None:
             return self._lease

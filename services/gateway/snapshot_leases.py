@@ -6,6 +6,7 @@ lease of the route's provider and plan that can be used is taken; which one that
 because several accounts are not for spreading load.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -51,7 +52,7 @@ class SnapshotLeases:
         self._of: Snapshot | None = None
         self._held: dict[tuple[str, str], tuple[_Held, ...]] = {}
 
-    def current(self, route: UpstreamRoute, model: str | None = None) -> Lease:
+    def current(self, route: UpstreamRoute, model: str | None = None, resting: Collection[str] = ()) -> Lease:
         """Return what to call this route with now; raises Misconfigured or Overloaded with what to do about it."""
         snapshot = self._client.snapshot
         if snapshot is not self._of:
@@ -59,9 +60,14 @@ class SnapshotLeases:
             self._of = snapshot
         held = self._held.get((route.provider, route.plan.value), ())
         now = self._clock.now()
+        second: Lease | None = None
         for each in held:
             if is_usable(each.given, now) and model not in each.given.blocked_models:
-                return each.ready
+                if each.ready.credential_id not in resting:
+                    return each.ready
+                second = second or each.ready
+        if second is not None:
+            return second
         raise self._why_not(route, [each.given for each in held], now, model)
 
     async def after(self, fault: Fault, lease: Lease, route: UpstreamRoute, model: str) -> Lease | None:

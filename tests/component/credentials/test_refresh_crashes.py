@@ -44,14 +44,14 @@ async def _kill_at_random(arena: Arena, kills: int, number: signal.Signals, leas
 
 
 async def _gone(worker: Worker) -> None:
-    await until(lambda: worker.gone, seconds=10)
+    await until(lambda: worker.gone, seconds=30)
 
 
 async def _settled(arena: Arena, names: list[str]) -> None:
     """Wait until every login was made anew once more, so that what the last kill left behind is used."""
     for name in names:
         version = (await arena.read(name)).version
-        await eventually(partial(_newer, arena, name, version + 2), seconds=20)
+        await eventually(partial(_newer, arena, name, version + 2), seconds=60)
 
 
 async def _newer(arena: Arena, name: str, version: int) -> bool:

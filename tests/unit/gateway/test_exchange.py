@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pytest
@@ -59,8 +59,9 @@ class RenewedLeases:
         self._left = renewals
         self.faults: list[Fault] = []
 
-    def current(self, route: UpstreamRoute, model: str | None = None) -> Lease:
+    def current(self, route: UpstreamRoute, model: str | None = None, resting: Collection[str] = ()) -> Lease:
         assert (route.format, model) == (OPENAI, "glm-5.1")
+        self.resting = resting
         return Lease("old", Secret("old.key"))
 
     async def after(self, fault: Fault, lease: Lease, route: UpstreamRoute, model: str) -> Lease | None:
@@ -389,6 +390,23 @@ async def test_a_call_that_is_given_up_gives_everything_back(
     assert call.cancelled()
     assert desk.at_rest
     assert answer.closed if answer else desk.transport.cancelled == 1
+
+
+async def test_a_credential_that_its_upstream_refuses_for_a_while_is_named_to_the_leases(tasks: Tasks) -> None:
+    leases = RenewedLeases(0)
+    failures = [_whole(500, b"") for _ in range(5)]
+    desk = Desk(tasks, *failures, leases=leases, retries=0)
+    for _ in range(5):
+        with pytest.raises(UpstreamRefused):
+            await desk.run()
+        assert leases.resting in ((), frozenset())
+    with pytest.raises(Overloaded) as refusal:
+        await desk.run()
+
+    assert leases.resting == {"old"}
+    assert refusal.value.fault.code == "upstream_resting"
+    assert len(desk.transport.requests) == 5
+    assert desk.at_rest
 
 
 @pytest.mark.promise("P-64")

@@ -106,7 +106,12 @@ async def test_a_probe_that_says_nothing_makes_room_for_another() -> None:
 
 async def test_another_credential_is_not_its_business() -> None:
     door = Door()
+    assert door.gate.resting("host") == frozenset()
     await door.fail(UNWELL)
+    assert door.gate.resting("host") == {"crd"}
+    assert door.gate.resting("another") == frozenset()
+    door.clock.advance(10.0)
+    assert door.gate.resting("host") == frozenset()
 
     (await door.enter("other")).leave()
 

@@ -93,6 +93,15 @@ async def test_the_first_usable_lease_of_the_route_is_taken_and_stays() -> None:
     await client.aclose()
 
 
+async def test_one_that_rests_is_taken_only_when_there_is_no_other() -> None:
+    found, client = await leases(Service(LEASE, OTHER))
+
+    assert found.current(ROUTE, None, {"crd_a"}).credential_id == "crd_b"
+    assert found.current(ROUTE, None, {"crd_a", "crd_b"}).credential_id == "crd_a"
+    assert found.current(ROUTE, None, {"crd_b"}).credential_id == "crd_a"
+    await client.aclose()
+
+
 async def test_cooling_that_is_over_may_be_used() -> None:
     found, client = await leases(Service(msgspec.structs.replace(LEASE, state=State.COOLING, usable_at=NOW)))
 
