@@ -27,8 +27,8 @@ from services.chassis.trust import CaFileUnusable
 from services.credentials.client import CredentialsClient, connect
 from services.credentials.errors import KeyringInvalid
 from services.credentials.process import running_service
+from services.credentials.settings import is_untouched
 from services.credentials.stores.port import StoreRefused, StoreUnavailable
-from services.credentials.vault_of import is_untouched
 from services.credentials_setup import credentials_settings, login_providers
 from services.gateway import settings_rules as rules
 from services.gateway import start_plan_passes
@@ -155,7 +155,7 @@ def _greet(settings: GatewaySettings, server: Server) -> None:
     key = "the client key" if settings.auth.proxy_api_key else "any"
     lines = [
         f"zcode-proxy serves {base}  (OpenAI: {base}/v1, Anthropic: {base})",
-        f"  probes and metrics: http://127.0.0.1:{server.ports[1]}/readyz /metrics",
+        f"  probes and metrics: http://127.0.0.1:{server.ports[1]}/readyz /metrics /status",
     ]
     if settings.simulated:
         lines.append("  DEMO: the upstream is a simulator; no account is used and every answer says so.")

@@ -9,7 +9,8 @@ from services.credentials import backup
 from services.credentials.audit import actor
 from services.credentials.backup import Made, Restored
 from services.credentials.errors import Conflict, NotFound
-from services.credentials.vault_of import is_untouched, vault_of
+from services.credentials.settings import is_untouched
+from services.credentials.vault_of import vault_of
 from services.gateway.settings import GatewaySettings
 
 

@@ -24,8 +24,8 @@ from services.credentials.administration import StoreAdministration
 from services.credentials.audit import actor
 from services.credentials.broker import Broker
 from services.credentials.errors import NotFound
-from services.credentials.settings import admin_token_path, keyring_path, spool_path
-from services.credentials.vault_of import is_untouched, vault_of
+from services.credentials.settings import admin_token_path, is_untouched, keyring_path, spool_path
+from services.credentials.vault_of import vault_of
 from services.credentials_setup import login_providers
 from services.gateway.settings import GatewaySettings
 

@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from services.credentials.contract import Snapshot
 from services.credentials.leases import leases_of
-from services.credentials.vault_of import is_untouched, vault_of
+from services.credentials.settings import is_untouched
+from services.credentials.vault_of import vault_of
 from services.gateway import settings_rules as rules
 from services.gateway.books.memory import MemoryBooks
 from services.gateway.leasing import has_service

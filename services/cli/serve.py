@@ -8,6 +8,7 @@ import typer
 from services.cli.configuration import settings_or_exit
 from services.cli.exits import Exit
 from services.cli.output import complain
+from services.credentials.settings import is_untouched
 from services.gateway.settings import GatewaySettings
 from services.gateway.settings_rules import upstream_key
 
@@ -48,8 +49,6 @@ def require_key(settings: GatewaySettings, *, logins: bool) -> None:
 
 def _has_store(settings: GatewaySettings) -> bool:
     """Whether a login may be waiting in the store; without one the gateway says so to the first client."""
-    from services.credentials.vault_of import is_untouched  # noqa: PLC0415 - heavy, and only needed without a key
-
     return not is_untouched(settings.store)
 
 

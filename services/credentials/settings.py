@@ -16,6 +16,7 @@ from msgspec import Meta
 from services.chassis.secret import Secret
 from services.credentials.token_provider import RefreshMode
 
+STORE_NAME: Final = "store.db"  # in store.dir
 KEYRING_NAME: Final = "keyring.json"  # in store.dir
 TOKEN_NAME: Final = "credentials.token"  # noqa: S105 -- a file's name; beside the socket, or in store.dir
 SPOOL_NAME: Final = "spool"  # in store.dir
@@ -156,6 +157,11 @@ def _is_origin(address: str) -> bool:
 def directory(store: StoreSettings) -> Path:
     """Return where the embedded store, the spool and what is generated lie."""
     return Path(store.dir).expanduser()
+
+
+def is_untouched(store: StoreSettings) -> bool:
+    """Say whether the laptop's store was never made: then there is nothing to read, and no reason to make it."""
+    return store.url is None and not (directory(store) / STORE_NAME).exists()
 
 
 def spool_path(store: StoreSettings) -> Path:

@@ -10,7 +10,7 @@ from services.chassis.redis.address import Login
 from services.credentials import keyring_file
 from services.credentials.opening import open_vault
 from services.credentials.settings import KeyringSettings, StoreSettings, directory, is_own, keyring_path
-from services.credentials.stores.factory import FILE_NAME, open_store
+from services.credentials.stores.factory import open_store
 from services.credentials.stores.port import Store
 from services.credentials.vault import Trouble, Vault, silent
 
@@ -77,8 +77,3 @@ def look_at_keyring(settings: StoreSettings, keyring: KeyringSettings) -> None:
     path = keyring_path(settings, keyring)
     if not is_own(settings, keyring) or keyring_file.present(path):
         _ = keyring_file.load(path)
-
-
-def is_untouched(settings: StoreSettings) -> bool:
-    """Say whether the laptop's store was never made: then there is nothing to read, and no reason to make it."""
-    return settings.url is None and not (directory(settings) / FILE_NAME).exists()

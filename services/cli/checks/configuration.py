@@ -14,6 +14,7 @@ import msgspec
 
 from services.chassis.settings import Loaded
 from services.cli.checks.finding import Finding, failed, passed, warned
+from services.credentials.settings import is_untouched
 from services.gateway.providers import PROVIDERS, Provider
 from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings
@@ -46,7 +47,7 @@ def _check_upstream_key(settings: GatewaySettings) -> Iterator[Finding]:
     start = settings.plan is Plan.START
     setting = "startPlan.jwt (ZCODE_START_PLAN_JWT)" if start else "auth.apiKey (ZCODE_API_KEY)"
     if key is None:
-        yield failed("upstream key", "none is configured", f"set {setting}, or try `zcode-proxy serve --demo`")
+        yield _without_key(settings, setting)
         return
     if _PLACEHOLDER.search(key.reveal()):
         yield failed("upstream key", "looks like a placeholder out of an example", f"put the real key into {setting}")
@@ -62,6 +63,19 @@ def _check_upstream_key(settings: GatewaySettings) -> Iterator[Finding]:
         )
 
 
+def _without_key(settings: GatewaySettings, setting: str) -> Finding:
+    """Say where the upstream's key comes from when the configuration holds none."""
+    address = settings.credentials.address
+    if address != "app:":
+        return passed("upstream key", f"comes from the credentials service at {address}")
+    if not is_untouched(settings.store):
+        return passed("upstream key", "comes from the store: `zcode-proxy auth status` shows the logins")
+    login = f"log in with `zcode-proxy auth login {settings.provider}`"
+    if settings.auth.mode == "oauth":
+        return failed("upstream key", "auth.mode is oauth and nobody is logged in", login)
+    return failed("upstream key", "none is configured", f"{login}, set {setting}, or try `zcode-proxy serve --demo`")
+
+
 def _check_client_key(settings: GatewaySettings) -> Iterator[Finding]:
     key = settings.auth.proxy_api_key
     host = settings.server.host
@@ -73,6 +87,8 @@ def _check_client_key(settings: GatewaySettings) -> Iterator[Finding]:
         )
     elif key:
         yield passed("client key", "clients must present one")
+    elif settings.credentials.address != "app:" or not is_untouched(settings.store):
+        yield passed("client key", "those of `zcode-proxy keys list`; as long as there are none, only this machine")
     elif host is not None and not is_loopback(host):
         yield failed(
             "client key",

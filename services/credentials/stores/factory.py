@@ -1,19 +1,17 @@
 """Which store a `store.url` names, opened and found fit for use."""
 
 from pathlib import Path
-from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from services.chassis.clock import Clock
 from services.chassis.redis.address import Login, RedisAddress, parse
+from services.credentials.settings import STORE_NAME
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Store, StoreRefused
 from services.credentials.stores.redis import RedisStore
 from services.credentials.stores.sqlite import SqliteStore
-
-FILE_NAME: Final = "store.db"
 
 
 async def open_store(
@@ -68,7 +66,7 @@ def _address(url: str, login: Login | None, ca_file: str | None) -> RedisAddress
 def _path(url: str | None, directory: Path) -> Path:
     """`sqlite:///data/x.db`, with three slashes or four, is /data/x.db; `sqlite:///~/x.db` is in the home directory."""
     if url is None:
-        return directory.expanduser() / FILE_NAME
+        return directory.expanduser() / STORE_NAME
     parts = urlsplit(url)
     if parts.netloc or len(parts.path) < 2 or parts.query or parts.fragment:
         raise StoreRefused("store.url: sqlite takes a path and nothing else, as in sqlite:///data/zcode/store.db")

@@ -255,4 +255,4 @@ def test_what_to_do_next_stands_below_each_finding(cli: Cli) -> None:
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("fail\tupstream key"))
-    assert lines[at + 1].startswith("\t\t→ set auth.apiKey (ZCODE_API_KEY)")
+    assert lines[at + 1].startswith("\t\t→ log in with `zcode-proxy auth login zai`")

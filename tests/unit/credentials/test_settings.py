@@ -12,6 +12,7 @@ from services.credentials.settings import (
     complaints,
     directory,
     is_own,
+    is_untouched,
     keyring_path,
     peer_token_path,
     spool_path,
@@ -97,3 +98,12 @@ def test_a_socket_has_its_tokens_beside_it() -> None:
 )
 def test_only_a_laptops_own_store_may_be_begun_without_a_word(url: str | None, keyring: str | None, own: bool) -> None:
     assert is_own(StoreSettings(url=url), KeyringSettings(file=keyring)) is own
+
+
+def test_a_store_is_untouched_until_its_file_is_there(tmp_path: Path) -> None:
+    laptop = StoreSettings(dir=str(tmp_path))
+
+    assert is_untouched(laptop)
+    assert not is_untouched(StoreSettings(dir=str(tmp_path), url="redis://r"))
+    (tmp_path / "store.db").touch()
+    assert not is_untouched(laptop)

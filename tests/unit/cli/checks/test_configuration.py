@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from services.chassis.settings import Loaded, load_settings
@@ -18,7 +20,9 @@ def no_files(path: str) -> str:
 
 
 def load(text: str) -> Loaded[GatewaySettings]:
-    return load_settings(GatewaySettings, text, {}, VARIABLES, read_file=no_files, validate=complaints)
+    # Where no store is, so that a developer's own does not count; what the text says wins.
+    nowhere = "" if "store:" in text else "store: {dir: /nonexistent}\n"
+    return load_settings(GatewaySettings, nowhere + text, {}, VARIABLES, read_file=no_files, validate=complaints)
 
 
 def findings(text: str) -> list[Finding]:
@@ -154,3 +158,19 @@ def test_only_addresses_in_use_are_judged() -> None:
 
     assert of("address", text).status is Status.GOOD
     assert of("address", f"{text}codingPlan: {{upstreamFormat: openai}}\n").status is Status.FAIL
+
+
+def test_a_key_may_come_from_a_login_or_a_service(tmp_path: Path) -> None:
+    empty = f"store: {{dir: {tmp_path}}}\n"
+    service = of("upstream key", f"{empty}credentials: {{address: 'unix:/run/c.sock'}}")
+    nobody = of("upstream key", f"{empty}auth: {{mode: oauth}}")
+    open_to_all = "server: {host: 0.0.0.0}\n"
+    refused = of("client key", empty + open_to_all)
+    (tmp_path / "store.db").touch()
+    login = of("upstream key", f"{empty}auth: {{mode: oauth}}")
+    keys = of("client key", empty + open_to_all)
+
+    assert [found.status for found in (service, nobody, login)] == [Status.GOOD, Status.FAIL, Status.GOOD]
+    assert "unix:/run/c.sock" in service.message
+    assert "zcode-proxy auth login zai" in (nobody.advice or "")
+    assert [refused.status, keys.status] == [Status.FAIL, Status.GOOD]

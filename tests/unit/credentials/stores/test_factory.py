@@ -7,7 +7,8 @@ import pytest
 
 from services.chassis.redis.address import Login
 from services.chassis.secret import Secret
-from services.credentials.stores.factory import FILE_NAME, open_store
+from services.credentials.settings import STORE_NAME
+from services.credentials.stores.factory import open_store
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import StoreRefused, StoreUnavailable
 from services.credentials.stores.sqlite import SqliteStore
@@ -17,7 +18,7 @@ from tests.support.clock import ManualClock
 async def test_without_a_url_it_is_a_file_in_the_directory(tmp_path: Path) -> None:
     async with contextlib.aclosing(await open_store(None, tmp_path / "new" / "state")) as store:
         assert isinstance(store, SqliteStore)
-        assert (tmp_path / "new" / "state" / FILE_NAME).is_file()
+        assert (tmp_path / "new" / "state" / STORE_NAME).is_file()
 
 
 async def test_memory_goes_by_the_clock_it_is_given(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ async def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest
     async with contextlib.aclosing(await open_store("sqlite:///~/s/x.db", Path())):
         assert (tmp_path / "s" / "x.db").is_file()
     async with contextlib.aclosing(await open_store(None, Path("~/t"))):
-        assert (tmp_path / "t" / FILE_NAME).is_file()
+        assert (tmp_path / "t" / STORE_NAME).is_file()
 
 
 @pytest.mark.parametrize(
