@@ -76,7 +76,7 @@ async def metric(gateway: RunningGateway, name: str) -> dict[str, float]:
 
 @pytest.mark.timeout(300)
 async def test_a_crowd_is_narrowed_to_what_the_upstream_takes_and_all_of_it_is_served() -> None:
-    """Thirty agents at once on a plan that takes four: all are served, in line, with few refusals on the way."""
+    """Twenty agents at once on a plan that takes four: all are served, in line, with few refusals on the way."""
     upstream = NarrowUpstream(4, 0.1)
     limits = {"queue": 100, "queue_seconds": 60.0}
     async with (
@@ -85,14 +85,14 @@ async def test_a_crowd_is_narrowed_to_what_the_upstream_takes_and_all_of_it_is_s
         client_of(gateway) as client,
     ):
         answers = await asyncio.gather(
-            *(client.post(PATH[OPENAI], json=small(OPENAI), timeout=100) for _ in range(30)),
+            *(client.post(PATH[OPENAI], json=small(OPENAI), timeout=100) for _ in range(20)),
         )
         shown = await metric(gateway, "zcode_upstream_concurrency_limit")
         waiting = await metric(gateway, "zcode_upstream_waiting")
 
-    assert [answer.status_code for answer in answers].count(200) == 30
-    assert upstream.served == 30
-    assert upstream.refused <= 30  # 26 at once, and then those that found out whether there is more room
+    assert [answer.text for answer in answers if answer.status_code != 200] == []
+    assert upstream.served == 20
+    assert upstream.refused <= 24  # 16 at once, and then those that found out whether there is more room
     assert list(waiting.values()) == [0.0]
     [limit] = shown.values()
     assert 3 <= limit <= 6
