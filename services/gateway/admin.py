@@ -1,9 +1,10 @@
 """The admin port: probes and metrics, without a key, on an address that clients do not reach."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Litestar, Request, Response, get, post
+from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from services.chassis.clock import Clock, SystemClock
@@ -20,6 +21,7 @@ def create_admin(
     *,
     look: Callable[[], None] = lambda: None,
     freshen: Callable[[], None] = lambda: None,
+    more: Sequence[ControllerRouterHandler] = (),
     drain: Callable[[], None] = ask_to_drain,
 ) -> Litestar:
     """
@@ -59,4 +61,4 @@ def create_admin(
         drain()
         return Response({"status": "draining"}, status_code=202)
 
-    return Litestar([livez, readyz, metrics, drain_route], openapi_config=None, logging_config=None)
+    return Litestar([livez, readyz, metrics, drain_route, *more], openapi_config=None, logging_config=None)

@@ -27,6 +27,8 @@ from services.gateway.rescue import dialect_of_path
 from services.gateway.routes.completion import PATHS
 from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
 from services.gateway.settings import GatewaySettings, LimitSettings
+from services.gateway.status import Status
+from services.gateway.status_page import status_routes
 from services.gateway.translation.errors import error_body
 from services.gateway.translation.own_faults import bad_request, draining
 from services.gateway.watching import watching
@@ -65,6 +67,7 @@ def listeners(
     *,
     leasing: Leasing | None = None,
     admin_host: str | None = None,
+    status: Status | None = None,
 ) -> tuple[Listener, Listener]:
     """Return the public and the admin listener of a gateway."""
     server = settings.server
@@ -83,6 +86,7 @@ def listeners(
             gateway.registry,
             freshen=gateway.ledger.flush,
             look=leasing.look if leasing is not None else lambda: None,
+            more=() if status is None else status_routes(status),
         ),
         host=server.admin_host or admin_host or rules.bind_host(settings),
         port=server.admin_port,
@@ -136,9 +140,9 @@ async def serve_gateway(
     gateway = (
         with_them() if leasing is None else with_them(leases=leasing.leases, keys=leasing.keys, health=leasing.health)
     )
-    async with watching(settings, gateway, None if leasing is None else lambda: leasing.snapshot, seen.close):
+    async with watching(settings, gateway, leasing, seen.close) as status:
         return await serve_listeners(
-            *listeners(settings, gateway, leasing=leasing, admin_host=admin_host),
+            *listeners(settings, gateway, leasing=leasing, admin_host=admin_host, status=status),
             *more,
             drain_seconds=settings.limits.drain,
             health=gateway.health,

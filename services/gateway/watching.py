@@ -5,7 +5,7 @@ Started with the process, ended with it; none of it can hold up a request or kee
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -13,10 +13,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from services.chassis.certificates import Certificates
+from services.chassis.instruments import version_of_this
 from services.chassis.redis.address import Login
 from services.chassis.secret import Secret
+from services.credentials.contract import Lease, Snapshot, State
 from services.credentials.contract import Plan as LeasePlan
-from services.credentials.contract import Snapshot, State
 from services.gateway import settings_rules as rules
 from services.gateway.app import Gateway, this_platform
 from services.gateway.books.factory import open_books
@@ -24,10 +25,12 @@ from services.gateway.books.memory import MemoryBooks
 from services.gateway.books.port import DAY, Books
 from services.gateway.catalogue import Catalogue
 from services.gateway.identity import static_headers
-from services.gateway.leasing import has_service
+from services.gateway.leasing import Leasing, has_service
+from services.gateway.quota import Board
 from services.gateway.quota_poller import Account, QuotaClient, QuotaPoller
 from services.gateway.routing import Plan, address
 from services.gateway.settings import GatewaySettings
+from services.gateway.status import Credential, Load, Sources, Status
 from services.gateway.upstream.transport import UpstreamTransport
 from services.gateway.usage_book import UsageBook
 
@@ -58,10 +61,15 @@ def books_of(settings: GatewaySettings) -> Books | None:
 async def watching(
     settings: GatewaySettings,
     gateway: Gateway,
-    snapshots: Snapshots | None = None,
+    leasing: Leasing | None = None,
     at_last: Callable[[], None] = lambda: None,
-) -> AsyncIterator[None]:
-    """Watch until the block ends, then do what is `at_last`. Raises StoreRefused for a `store.url` that is none."""
+) -> AsyncIterator[Status]:
+    """
+    Watch until the block ends, then do what is `at_last`; gives what the status page shows.
+
+    Raises StoreRefused for a `store.url` that is none.
+    """
+    snapshots = None if leasing is None else lambda: leasing.snapshot
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(at_last)
         Certificates(_certificates(settings), gateway.registry)
@@ -72,11 +80,12 @@ async def watching(
             usage = _usage(settings, gateway, books)
             stack.push_async_callback(usage.aclose)
             usage.start()
+        quota = None
         if settings.telemetry.quota_seconds > 0:
             quota = poller(settings, books, gateway.transport, gateway.registry, snapshots)
             stack.push_async_callback(quota.aclose)
             quota.start()
-        yield
+        yield _status(settings, gateway, quota, leasing)
         gateway.ledger.flush()
 
 
@@ -98,6 +107,48 @@ def _usage(settings: GatewaySettings, gateway: Gateway, books: Books) -> UsageBo
     )
     gateway.ledger.add(usage.take)
     return usage
+
+
+def _status(settings: GatewaySettings, gateway: Gateway, quota: QuotaPoller | None, leasing: Leasing | None) -> Status:
+    def load() -> Load:
+        if leasing is not None:
+            leasing.look()
+        return Load(
+            phase=gateway.health.readiness().status,
+            streams=len(gateway.keeper),
+            in_flight=gateway.slots.running,
+            waiting=gateway.slots.waiting,
+            slots=settings.limits.streams,
+        )
+
+    sources = Sources(
+        version=version_of_this(),
+        simulated=settings.simulated,
+        load=load,
+        board=lambda: Board() if quota is None else quota.board,
+        credentials=lambda: credentials(settings, () if leasing is None else leasing.snapshot.leases),
+    )
+    status = Status(sources)
+    if settings.telemetry.metrics:
+        gateway.ledger.add(status.take)
+    return status
+
+
+def credentials(settings: GatewaySettings, leases: Iterable[Lease]) -> tuple[Credential, ...]:
+    """Return what the upstream is called with, by id and without what makes it worth stealing."""
+    if rules.upstream_key(settings) is not None:
+        plan = settings.plan.value
+        return (Credential(id="config", provider=settings.provider, plan=plan, state=State.READY.value),)
+    return tuple(
+        Credential(
+            id=lease.credential_id,
+            provider=lease.provider,
+            plan=lease.plan.value,
+            state=lease.state.value,
+            until=lease.usable_at,
+        )
+        for lease in leases
+    )
 
 
 def poller(
