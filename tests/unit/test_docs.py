@@ -1,7 +1,13 @@
 """What is written for people is what the code says."""
 
+import shlex
 from pathlib import Path
+from typing import Any
 
+import pytest
+import typer
+
+from services.cli.app import app
 from services.cli.config import reference_table
 from services.cli.metrics import catalogue_page, families_of_services
 from services.gateway.settings import VARIABLES
@@ -38,3 +44,31 @@ def test_every_metric_is_named_once_explained_and_in_base_units() -> None:
         and not family.name.endswith(f"_{family.unit}")
         and family.kind != "counter"
     ]
+
+
+def typed(page: Path) -> list[list[str]]:
+    """Return the commands of a page's blocks as words, without the program's name."""
+    found, inside = [], False
+    for line in page.read_text().splitlines():
+        if line.startswith("```"):
+            inside = not inside
+        words = shlex.split(line, comments=True) if inside and "zcode-proxy " in line else []
+        if words and Path(words[0]).name == "zcode-proxy":
+            found.append(words[1:])
+    return found
+
+
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize(("page", "words"), [(page.name, words) for page in PAGES for words in typed(page)])
+def test_every_command_on_a_page_can_be_typed(page: str, words: list[str]) -> None:
+    command: Any = typer.main.get_command(app)
+    left = list(words)
+    while hasattr(command, "commands"):
+        assert left, f"{page}: {words} is no command"
+        name = left.pop(0)
+        assert name in command.commands, f"{page}: there is no command {name}"
+        command = command.commands[name]
+    with command.make_context(command.name, left):
+        pass  # it takes these arguments, or make_context raises
