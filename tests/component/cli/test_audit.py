@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.component.cli.conftest import Cli
+from tests.component.cli.conftest import Cli, Run
 
 
 @pytest.fixture
@@ -32,6 +32,25 @@ def test_everything_done_to_a_key_is_one_line_and_looking_at_it_is_none(cli: Cli
     assert {line["object"] for line in lines} == {f"{id_} ci"}
     assert cli("audit", "verify").stdout.endswith("4 lines, all as they were written\n")
     assert json.loads(cli("audit", "verify", "--json").stdout)["lines"] == 4
+
+
+@pytest.mark.promise("P-57")
+def test_everything_done_to_the_store_is_one_line_each(run: Run, home: Path) -> None:
+    """Shown to fail once by: recording twice what an action does once; a rotation that records nothing."""
+    run("keys", "create", "--name", "ci")
+    run("rotate", "master")
+    run("backup", "all.backup")
+    run("restore", "all.backup")
+    run("audit", "verify")
+
+    events = [str(line["event"]) for line in lines_of(home)]
+    assert events == [
+        "key.create",
+        *("master.add", "master.promote", "master.rewrap.done", "master.retire"),
+        *("export", "import"),
+    ]
+    assert [line["seq"] for line in lines_of(home)] == list(range(1, len(events) + 1))
+    assert run("audit", "verify").returncode == 0
 
 
 def test_a_doctored_log_is_found_out(cli: Cli, home: Path) -> None:
