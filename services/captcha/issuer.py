@@ -9,6 +9,7 @@ Answers what to send upstream: the account's JWT and, where `policy` says so, a 
 
 import asyncio
 import logging
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -59,6 +60,7 @@ class Issuer:
         *,
         page: str,
         observer: Observer,
+        on_standing: Callable[[str, Standing], None] = lambda _provider, _standing: None,
         clock: Clock | None = None,
     ) -> None:
         self._accounts = accounts
@@ -66,6 +68,7 @@ class Issuer:
         self._bank = bank
         self._page = page
         self._observer = observer
+        self._on_standing = on_standing
         self._clock: Clock = clock or SystemClock()
         self._closing = asyncio.Event()
 
@@ -77,7 +80,7 @@ class Issuer:
             if request.challenged:
                 await self._bank.note(account.id, Note.CHALLENGED)
             config = await self._configs.current()
-            standing = await self._bank.standing(account.id)
+            standing = await self._look(account.id, request.provider)
             recently = standing.challenged > 0
             granted = await self._captcha(
                 account, request, policy.wanted(asks=config.asks, challenged=request.challenged, recently=recently)
@@ -118,13 +121,13 @@ class Issuer:
             found = await self._bank.claim(account.id, claim, wait=False)
             self._observer.answered("banked" if isinstance(found, Granted) else "none_banked")
             return found if isinstance(found, Granted) else None
-        return await self._waited(account.id, claim, min(request.wait, LONGEST_WAIT))
+        return await self._waited(account.id, claim, request)
 
-    async def _waited(self, account: str, claim: str, seconds: float) -> Granted:
+    async def _waited(self, account: str, claim: str, request: TokenRequest) -> Granted:
         began = self._clock.monotonic()
         how = "left"
         try:
-            found = await self._in_line(account, claim, began + seconds)
+            found = await self._in_line(account, claim, began + min(request.wait, LONGEST_WAIT), request.provider)
             how = "banked" if isinstance(found, Granted) else "full" if found is NotYet.FULL else "timeout"
         finally:
             if how != "banked":
@@ -137,14 +140,20 @@ class Issuer:
             raise QueueFull(f"too many requests wait for a captcha already; complete some at {self._page}")
         raise CaptchaRequired(f"a captcha must be completed by the account's owner at {self._page}", page=self._page)
 
-    async def _in_line(self, account: str, claim: str, deadline: float) -> Granted | NotYet:
+    async def _in_line(self, account: str, claim: str, deadline: float, provider: str) -> Granted | NotYet:
         while True:
             bell = self._bank.bell(account)  # taken before the look, so that no ring is missed
             left = deadline - self._clock.monotonic()
             found = await self._bank.claim(account, claim, wait=left > 0 and not self._closing.is_set())
             if found is not NotYet.WAITING:
                 return found
+            _ = await self._look(account, provider)
             await _first(bell, self._closing, min(left, ASK_AGAIN))
+
+    async def _look(self, account: str, provider: str) -> Standing:
+        standing = await self._bank.standing(account)
+        self._on_standing(provider, standing)
+        return standing
 
     async def _leave(self, account: str, claim: str) -> None:
         try:

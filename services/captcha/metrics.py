@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from services.captcha.banks.port import Standing
 from services.captcha.contract import Outcome
 from services.captcha.provider_config import ProviderConfigs
+from services.chassis.clock import Clock, SystemClock
 from services.chassis.telemetry import Counter, Family, Gauge, Histogram, Readings
 
 ANSWERS: Final = Family(
@@ -42,6 +43,8 @@ CONFIG: Final = Family(
     help="Where the provider's configuration comes from.",
     labels=("source",),
 )
+_STALE: Final = 10.0  # seconds
+
 FAMILIES: Final = (ANSWERS, WAITS, OUTCOMES, PAGE, BANK, LINE, CONFIG)
 
 
@@ -74,16 +77,32 @@ class CaptchaMetrics:
 class Standings:
     """Gauges of the last known state; nothing is asked for a scrape."""
 
-    def __init__(self, configs: ProviderConfigs, registry: CollectorRegistry) -> None:
+    def __init__(self, configs: ProviderConfigs, registry: CollectorRegistry, clock: Clock | None = None) -> None:
         self._configs = configs
-        self._standings: dict[str, Standing] = {}  # by provider
-        Gauge(BANK, registry, lambda: {(name,): len(found.lives) for name, found in self._standings.items()})
-        Gauge(LINE, registry, lambda: {(name,): found.waiting for name, found in self._standings.items()})
+        self._clock: Clock = clock or SystemClock()
+        self._standings: dict[str, tuple[float, Standing]] = {}  # by provider: when it was learnt, monotonic
+        Gauge(BANK, registry, self._bank)
+        Gauge(LINE, registry, self._line)
         Gauge(CONFIG, registry, self._config)
 
     def learn(self, provider: str, standing: Standing) -> None:
         """Take note of a bank's state."""
-        self._standings[provider] = standing
+        self._standings[provider] = self._clock.monotonic(), standing
+
+    def _bank(self) -> Readings:
+        now = self._clock.monotonic()
+        return {
+            (provider,): sum(life > now - at for life in standing.lives)
+            for provider, (at, standing) in self._standings.items()
+        }
+
+    def _line(self) -> Readings:
+        # Whoever waits here looks at the line twice a second; when nobody has, nobody waits here.
+        now = self._clock.monotonic()
+        return {
+            (provider,): standing.waiting if now - at < _STALE else 0
+            for provider, (at, standing) in self._standings.items()
+        }
 
     def _config(self) -> Readings:
         known = self._configs.known

@@ -66,7 +66,8 @@ async def _serve(
         seen = instruments("captcha", service.registry)
         with contextlib.closing(seen):
             return await serve_listeners(
-                *listeners(settings, service, traced=seen.traced),
+                *listeners(settings, service, health := Health(), traced=seen.traced),
+                health=health,
                 on_lag=seen.vitals.note_lag,
                 drain_seconds=settings.captcha.drain,
                 on_started=on_started,
@@ -90,7 +91,7 @@ async def running_alone(settings: ServiceSettings, credentials: ListenSettings) 
 
 
 def listeners(
-    settings: ServiceSettings, service: Service, *, traced: Callable[[Any], Any] = lambda app: app
+    settings: ServiceSettings, service: Service, health: Health, *, traced: Callable[[Any], Any] = lambda app: app
 ) -> tuple[Listener, ...]:
     """Return the listeners: the page's, the gateways' where it is another one, and the admin's."""
     captcha = settings.captcha
@@ -98,7 +99,6 @@ def listeners(
     if captcha.token_file is None:
         generate(tokens)
     peers = traced(create_peers(service.issuer, service.bank, tokens=TokenFile(tokens)))
-    health = Health()
     admin = Listener(
         app=create_admin(health, service.registry),
         host=captcha.admin_host or captcha.host,

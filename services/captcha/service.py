@@ -99,8 +99,17 @@ async def running_service(
         registry = registry or CollectorRegistry()
         metrics = CaptchaMetrics(registry)
         accounts = Accounts(provider=settings.provider, jwt=settings.jwt, leases=leases, now=clock.now)
-        view = View(accounts, configs, bank, Standings(configs, registry), clock)
-        issuer = Issuer(accounts, configs, bank, page=page_address(captcha), observer=metrics, clock=clock)
+        standings = Standings(configs, registry, clock)
+        view = View(accounts, configs, bank, standings, clock)
+        issuer = Issuer(
+            accounts,
+            configs,
+            bank,
+            page=page_address(captcha),
+            observer=metrics,
+            on_standing=standings.learn,
+            clock=clock,
+        )
         page = create_page(_page(captcha, keys, bank, view, metrics, clock), origin=captcha.origin)
         yield Service(issuer=issuer, bank=bank, view=view, page=page, registry=registry)
         view.end_states()

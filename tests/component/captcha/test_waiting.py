@@ -71,6 +71,19 @@ async def test_a_waiting_request_is_released_by_a_token(running: RunningCaptcha,
         assert param_of(await waiting) == "param-1"
 
 
+async def test_who_waits_is_counted_while_no_page_is_open(running: RunningCaptcha) -> None:
+    """The alert that somebody has to come looks at this."""
+    registry, labels = running.service.registry, {"provider": PROVIDER}
+    waiting = asyncio.ensure_future(running.issuer.token(request(wait=60)))
+    async with asyncio.timeout(60):
+        while registry.get_sample_value("zcode_captcha_waiting", labels) != 1:
+            await asyncio.sleep(0.05)
+        await put(running, 1)
+        await waiting
+
+    assert registry.get_sample_value("zcode_captcha_answers_total", {"end": "banked"}) == 1
+
+
 async def test_requests_are_served_in_the_order_in_which_they_came(
     running: RunningCaptcha, service: CaptchaService
 ) -> None:

@@ -39,7 +39,7 @@ def _environment() -> dict[str, str]:
 
 def _config(home: Path, origin: str, more: dict[str, Any]) -> dict[str, Any]:
     port = free_port()
-    captcha = {"port": port, "adminPort": 0, "sdkUrl": origin + WIDGET_PATH, "timeoutMs": 100_000}
+    captcha = {"port": port, "adminPort": free_port(), "sdkUrl": origin + WIDGET_PATH, "timeoutMs": 100_000}
     settings = {
         "server": {"port": free_port(), "adminPort": 0},
         "plan": "start-plan",
@@ -88,6 +88,13 @@ async def _answers(url: str) -> None:
                 return
 
 
+async def _is_ready(admin: str) -> None:
+    async with httpx2.AsyncClient(trust_env=False, base_url=admin) as http:
+        answers = [await http.get(path) for path in ("/livez", "/readyz", "/metrics")]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert "zcode_captcha_answers" in answers[2].text
+
+
 @asynccontextmanager
 async def _served(home: Path, settings: dict[str, Any], *, apart: bool) -> AsyncIterator[tuple[str, str]]:
     """Run the processes; give the gateway's and the page's address."""
@@ -96,6 +103,7 @@ async def _served(home: Path, settings: dict[str, Any], *, apart: bool) -> Async
         if apart:
             await stack.enter_async_context(_process(home, "captcha", "--config", "config.yaml"))
             await _answers(f"{page}/captcha")
+            await _is_ready(f"http://127.0.0.1:{settings['captcha']['adminPort']}")
         await stack.enter_async_context(_process(home, "gateway" if apart else "serve", "config.yaml"))
         await _answers(f"{gateway}/v1/models")
         yield gateway, page
