@@ -1,0 +1,84 @@
+"""A node, a Redis with the chart's ACL users, and the image of this tree; all of them real."""
+
+import base64
+import json
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chart.engine import built, engine
+from tests.chart.kubelet import Kubelet
+from tests.chart.rendering import render
+from tests.support.redis_server import Server
+
+USERS = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl"
+CLIENT_KEY = "the-one-client-key-of-this-release"
+SETS = {
+    "image": {"pullPolicy": "Never"},
+    "simulator": {"enabled": True, "paceMs": 5},
+    "upstream": {"existingSecret": "zcode-plan"},
+    "clientKey": {"existingSecret": "zcode-client"},
+    "internalToken": {"existingSecret": "zcode-internal"},
+    "captcha": {
+        "enabled": True,
+        "keySecret": {"name": "zcode-captcha"},
+        "store": {"existingSecret": "zcode-redis-captcha"},
+    },
+    "gateway": {"preStopSeconds": 1, "drainSeconds": 60},
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.containers)
+            item.add_marker(pytest.mark.timeout(900))  # the first one builds the image
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelet]:
+    """One node with the whole release known to it, nothing started."""
+    directory = tmp_path_factory.mktemp("node")
+    directory.chmod(0o755)
+    directory.parent.chmod(0o755)
+    passwords = {name: secrets.token_urlsafe(24) for name in re.findall(r"PASSWORD-OF-([A-Z-]+)", USERS.read_text())}
+    acl = USERS.read_text()
+    for name, password in passwords.items():
+        acl = re.sub(rf">PASSWORD-OF-{name}(?![A-Z-])", f">{password}", acl)
+    (directory / "users.acl").write_text(acl)
+    with engine(directory) as docker:
+        built(docker, f"unix://{directory}/d.sock")
+        host = docker.networks.get("bridge").attrs["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+        lines = (f"aclfile {directory / 'users.acl'}", f"bind 127.0.0.1 {host}", "protected-mode no")
+        with Server(directory / "redis", *lines) as redis:
+            chart = render("sidecar", SETS | {"store": {"url": f"redis://{host}:{redis.port}"}})
+            kubelet = Kubelet(docker, chart, _secrets(passwords), directory)
+            try:
+                yield kubelet
+            finally:
+                kubelet.close()
+
+
+def _secrets(passwords: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Return what the user of the chart brings along."""
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    ring = {"primary": 1, "keys": [{"kid": 1, "b64": key, "state": "primary"}]}
+    return {
+        "zcode-keyring": {"keyring.json": json.dumps(ring)},
+        "zcode-redis": {"password": passwords["ZR-CRED"]},
+        "zcode-redis-captcha": {"password": passwords["ZR-CAP"]},
+        "zcode-plan": {"api-key": "simulated.key"},
+        "zcode-client": {"client-key": CLIENT_KEY},
+        "zcode-internal": {"token": secrets.token_urlsafe(32)},
+        "zcode-captcha": {"captcha.key": secrets.token_urlsafe(32)},
+    }
+
+
+@pytest.fixture(scope="session")
+def tree() -> str:
+    """The commit that is tested, for the image's label."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
