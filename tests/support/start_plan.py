@@ -52,16 +52,14 @@ def said(dialect: WireFormat, body: bytes, upstream: WireFormat, *, stream: bool
 
 
 class Person:
-    """The owner of the account with the page open."""
+    """The owner of the account with the page open, after a one-time link was followed."""
 
-    def __init__(self, captcha: RunningCaptcha, http: httpx2.AsyncClient) -> None:
-        self._captcha = captcha
+    def __init__(self, http: httpx2.AsyncClient) -> None:
         self._http = http
 
-    async def sign_in(self) -> None:
+    async def sign_in(self, link: str) -> None:
         """Follow a one-time link."""
-        link = self._captcha.link().partition("#")[2]
-        answer = await self._http.post("/captcha/session", json={"link": link})
+        answer = await self._http.post("/captcha/session", json={"link": link.partition("#")[2]})
         assert answer.status_code == 204, answer.text
 
     async def state(self) -> dict[str, Any]:
@@ -86,6 +84,17 @@ class Person:
             headers={"x-ticket": told["ticket"]},
         )
         assert answer.status_code == 200, answer.text
+
+
+@asynccontextmanager
+async def person_at(link: str) -> AsyncIterator[Person]:
+    """Give the person who was sent this one-time link."""
+    origin = link.partition("/captcha")[0]
+    headers = {"origin": origin, "sec-fetch-site": "same-origin"}
+    async with httpx2.AsyncClient(base_url=origin, headers=headers, timeout=SECONDS, trust_env=False) as http:
+        person = Person(http)
+        await person.sign_in(link)
+        yield person
 
 
 class StartPlan:
@@ -143,15 +152,6 @@ async def running_start_plan(
                 **(changes or {}),
             )
         )
-        http = await stack.enter_async_context(
-            httpx2.AsyncClient(
-                base_url=running.url,
-                headers={"origin": running.url, "sec-fetch-site": "same-origin"},
-                timeout=SECONDS,
-                trust_env=False,
-            )
-        )
-        person = Person(running, http)
-        await person.sign_in()
+        person = await stack.enter_async_context(person_at(running.link()))
         calls = await stack.enter_async_context(Tasks())
         yield StartPlan(gateway, running, person, simulator, calls)
