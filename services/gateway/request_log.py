@@ -10,7 +10,7 @@ import logging
 import time
 from typing import Any, Final
 
-from services.chassis.logs import lines_together, vetted
+from services.chassis.logs import log_all, vetted
 from services.gateway.observation import Observation
 
 _log: Final = logging.getLogger("zcode.request")
@@ -69,10 +69,4 @@ class RequestLog:
         """Write what waits."""
         self._handle = None
         waiting, self._waiting = self._waiting, []
-        with lines_together():
-            for moment, observation in waiting:
-                record = _log.makeRecord(_log.name, logging.INFO, "", 0, "request", (), None)
-                record.created = moment
-                record.fields = fields_of(observation)
-                record.vetted = True
-                _log.handle(record)
+        log_all(_log, "request", [(moment, fields_of(observation)) for moment, observation in waiting])
