@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _CONTROLS: Final = bytes({*range(0x20), 0x7F} - set(b"\t"))
 _LENGTH: Final = b"content-length"
 
-Headers = list[tuple[bytes, bytes]]
+Headers = dict[bytes, bytes]  # by name in lower case; of repeated ones the last
 Serve = Callable[["DirectCycle"], Coroutine[Any, Any, None]]
 
 

@@ -151,14 +151,15 @@ class GuardProtocol(TimedProtocol):
     def on_headers_complete(self) -> None:
         parser, url = self.parser, self.url
         method, version = parser.get_method(), parser.get_http_version()
-        head = self.head = examine(method, url, version, self.headers, self.limits)
+        single = dict(self.headers)
+        head = self.head = examine(method, url, version, self.headers, single, self.limits)
         keep_alive = version == "1.1" and not self.guard.closing and parser.should_keep_alive()
         if head is not BARE:
             keep_alive = self._await_body(head) and keep_alive
         cycle: Any = self.cycle  # None until the first request, whatever its declaration says
         free = cycle is None or cycle.response_complete or cycle.disconnected
         self.direct = None
-        if free and self.guard.direct and self._served_directly(method, url, head, keep_alive=keep_alive):
+        if free and self.guard.direct and self._served_directly(method, url, single, keep_alive=keep_alive):
             return
         self.cycle = RequestResponseCycle(
             self._scope(method, url, version),
@@ -182,14 +183,15 @@ class GuardProtocol(TimedProtocol):
             # Not for the first few: a connection that is not read from does not notice that its client is gone.
             self.flow.pause_reading()
 
-    def _served_directly(self, method: bytes, url: bytes, head: Head, *, keep_alive: bool) -> bool:
+    def _served_directly(self, method: bytes, url: bytes, headers: dict[bytes, bytes], *, keep_alive: bool) -> bool:
         """Make a cycle without ASGI, if there is a route for that and it admits the request."""
         path = url.partition(b"?")[0]
         route = self.guard.direct.get(path)
+        head = self.head
         if route is None or head.expects or head.upgrade:  # rare ways to begin, which the application's cycle knows
             return False
         peer = self.client[0] if self.client else None
-        serve = route.admit(method, path, self.headers, peer)
+        serve = route.admit(method, path, headers, peer)
         if serve is None:
             return False
         cycle = DirectCycle(

@@ -20,6 +20,7 @@ class ClientCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     accept_encoding: bytes | None
     beta: bytes | None  # anthropic-beta, already reduced to what may travel
     session: bytes | None  # the client's session id, already checked
+    request_id: bytes  # UUIDv4, ours
     head: tuple[tuple[bytes, bytes], ...]  # what every answer to this client carries: ids, CORS
 
 

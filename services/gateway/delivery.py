@@ -24,7 +24,7 @@ from services.gateway.conversion import (
 )
 from services.gateway.downstream import Downstream
 from services.gateway.event_stream import EVENT_STREAM_HEADERS, EventStream, Headers
-from services.gateway.heads import header, passed_back, upstream_request_id
+from services.gateway.heads import passed_back, upstream_request_id
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation
 from services.gateway.relay import StreamRelay, collect, pour
@@ -103,7 +103,7 @@ class _Delivery:
         observation.head_at = time.monotonic()
         observation.upstream_status = answer.status
         self._answer_headers = passed_back(answer.headers)
-        own_id = upstream_request_id(answer.headers)
+        own_id = upstream_request_id(answer.fields)
         if own_id is not None:
             observation.upstream_request_id = own_id.decode("latin-1")
             self._answer_headers.append((b"x-upstream-request-id", own_id))
@@ -146,8 +146,8 @@ class BatchDelivery(_Delivery):
 
     async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
         """Read the answer, convert it if the dialects differ, send it."""
-        kind = header(answer.headers, b"content-type") or _JSON[1]
-        coding = header(answer.headers, b"content-encoding")
+        kind = answer.fields.get(b"content-type") or _JSON[1]
+        coding = answer.fields.get(b"content-encoding")
         result = await self._result(answer, coding, streamed=kind.startswith(_EVENT_STREAM))
         if isinstance(result, Fault):
             return result
@@ -230,7 +230,7 @@ class StreamDelivery(_Delivery):
 
     async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
         """Relay the answer event by event to its end."""
-        streamed = (header(answer.headers, b"content-type") or b"").startswith(_EVENT_STREAM)
+        streamed = (answer.fields.get(b"content-type") or b"").startswith(_EVENT_STREAM)
         conversion = self._conversion(answer, streamed=streamed)
         if isinstance(conversion, Fault):
             return conversion
@@ -249,7 +249,7 @@ class StreamDelivery(_Delivery):
         return fault
 
     def _conversion(self, answer: UpstreamAnswer, *, streamed: bool) -> Conversion | Fault:
-        coding = header(answer.headers, b"content-encoding") or _PLAIN
+        coding = answer.fields.get(b"content-encoding") or _PLAIN
         self._coding = None
         self.stream.coded = False
         if coding == _PLAIN:

@@ -51,7 +51,7 @@ class Entry:
 
     def admitted(self, path: str, headers: Headers, peer: str | None) -> Inbound | None:
         """Return a request whose caller is known; None for one that `__call__` has to refuse, in its own words."""
-        inbound = Inbound("POST", path, dict(headers), time.monotonic())
+        inbound = Inbound("POST", path, headers, time.monotonic())
         if self._hosts and inbound.headers.get(b"host") not in self._hosts:
             return None
         try:

@@ -21,7 +21,7 @@ from services.gateway.downstream import Downstream
 from services.gateway.errors import GatewayError, Overloaded, UpstreamRefused, UpstreamUnreachable
 from services.gateway.event_stream import Keeper
 from services.gateway.gate import Gate, Passage
-from services.gateway.heads import header, request_headers_for
+from services.gateway.heads import fixed_headers, request_headers_for
 from services.gateway.identity import INTERLEAVED_THINKING
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
@@ -36,6 +36,7 @@ from services.gateway.transport_faults import fault_of
 from services.gateway.upstream.transport import (
     AnswerLimits,
     CertificateInvalid,
+    HeaderBlock,
     PoolTimeout,
     Timeouts,
     TransportError,
@@ -81,6 +82,7 @@ class Exchange:
         self.gate = Gate(slots, settings.breaker)
         self._keeper = keeper
         self._budget = RetryBudget()
+        self._fixed: dict[int, tuple[UpstreamRoute, HeaderBlock]] = {}
 
     async def run(self, call: ClientCall, client: Downstream, observation: Observation) -> None:
         """Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent."""
@@ -228,6 +230,13 @@ class Exchange:
         observation.upstream_code = fault.upstream_code
         return fault, rule_for(fault), UpstreamRefused
 
+    def _fixed_headers(self, route: UpstreamRoute) -> HeaderBlock:
+        """Return the route's own headers, written once; the route is kept with them, because its id is the key."""
+        found = self._fixed.get(id(route))
+        if found is None:
+            found = self._fixed[id(route)] = (route, fixed_headers(route, self._settings.identity))
+        return found[1]
+
     def _request(
         self, call: ClientCall, route: UpstreamRoute, lease: Lease, preparation: Preparation
     ) -> UpstreamRequest:
@@ -236,7 +245,8 @@ class Exchange:
             method="POST",
             origin=route.origin,
             path=route.path,
-            headers=request_headers_for(call, route, lease, settings.identity),
+            headers=request_headers_for(call, route, lease),
+            fixed=self._fixed_headers(route),
             body=preparation.body,
             timeouts=settings.stream_timeouts if call.stream else settings.batch_timeouts,
             limits=settings.stream_limits if call.stream else settings.batch_limits,
@@ -245,7 +255,7 @@ class Exchange:
 
 def _refusal(answer: UpstreamAnswer, body: bytes, observation: Observation) -> Fault:
     """Read an answer that is no success; it may be compressed, because the client's accept-encoding travels."""
-    coding = header(answer.headers, b"content-encoding")
+    coding = answer.fields.get(b"content-encoding")
     if coding is not None:
         try:
             body = decoded(body, coding.decode("latin-1"), _ERROR_LIMIT)

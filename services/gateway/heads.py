@@ -4,15 +4,18 @@ Headers across the gateway: what goes upstream and what comes back, both by allo
 Nothing of the client's travels but three checked values; nothing of the upstream's but what clients act on.
 """
 
+import functools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.gateway.call import ClientCall
 from services.gateway.identity import ids_from, request_headers
 from services.gateway.leases import Lease
 from services.gateway.routing import Plan, UpstreamRoute
+from services.gateway.upstream.request_head import header_block
+from services.gateway.upstream.transport import HeaderBlock
 from services.gateway.wire.formats import WireFormat
 
 Headers = list[tuple[bytes, bytes]]
@@ -33,21 +36,25 @@ _REQUEST_IDS: Final = (b"x-request-id", b"request-id", b"x-log-id")
 
 
 def request_headers_for(
-    call: ClientCall, route: UpstreamRoute, lease: Lease, identity: tuple[tuple[bytes, bytes], ...]
+    call: ClientCall, route: UpstreamRoute, lease: Lease
 ) -> Headers:
-    """Return the headers of an upstream request, without host, content-length and connection."""
+    """Return what is this request's own of an upstream request's headers; `fixed_headers` are the rest."""
     headers = [
-        _JSON,
         _ACCEPT_EVENTS if call.stream else _ACCEPT_ANY,
         (route.auth_header, route.auth_prefix + lease.secret.reveal().encode()),
         _accepted(call, route),
-        *route.fixed_headers,
-        *identity,
-        *request_headers(ids_from(os.urandom(64)), coding_plan=route.plan is Plan.CODING, session=call.session),
+        *request_headers(
+            ids_from(call.request_id, os.urandom(48)), coding_plan=route.plan is Plan.CODING, session=call.session
+        ),
     ]
     if call.beta is not None and route.format is WireFormat.ANTHROPIC:
         headers.append((b"anthropic-beta", call.beta))
     return headers
+
+
+def fixed_headers(route: UpstreamRoute, identity: tuple[tuple[bytes, bytes], ...]) -> HeaderBlock:
+    """Return the headers that every request on a route carries."""
+    return header_block((_JSON, *route.fixed_headers, *identity))
 
 
 def _accepted(call: ClientCall, route: UpstreamRoute) -> tuple[bytes, bytes]:
@@ -62,18 +69,10 @@ def _accepted(call: ClientCall, route: UpstreamRoute) -> tuple[bytes, bytes]:
     return (b"accept-encoding", accepted)
 
 
-def header(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """Return the first value of a header of an answer."""
-    for key, value in headers:
-        if key == name:
-            return value
-    return None
-
-
-def upstream_request_id(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+def upstream_request_id(headers: Mapping[bytes, bytes]) -> bytes | None:
     """Return the upstream's own id of the request, under whichever of its names."""
     for name in _REQUEST_IDS:
-        value = header(headers, name)
+        value = headers.get(name)
         if value is not None:
             return value
     return None
@@ -81,4 +80,9 @@ def upstream_request_id(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
 
 def passed_back(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Return the headers of an answer that clients act on."""
-    return [pair for pair in headers if pair[0] in _BACK or pair[0].startswith(_BACK_PREFIXES)]
+    return [pair for pair in headers if _goes_back(pair[0])]
+
+
+@functools.lru_cache(maxsize=1024)
+def _goes_back(name: bytes) -> bool:
+    return name in _BACK or name.startswith(_BACK_PREFIXES)

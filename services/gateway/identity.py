@@ -43,7 +43,7 @@ class Platform(msgspec.Struct, frozen=True):
 
 
 class RequestIds(msgspec.Struct, frozen=True, gc=False):
-    """Four fresh UUIDv4, in bytes, for one request."""
+    """Four UUIDv4, in bytes, for one request; the first is the one that the client is told."""
 
     request: bytes
     trace: bytes
@@ -101,7 +101,7 @@ def uuid4_of(random: str) -> bytes:
     )
 
 
-def ids_from(entropy: bytes) -> RequestIds:
-    """Cut 64 random bytes into the ids of one request."""
+def ids_from(request: bytes, entropy: bytes) -> RequestIds:
+    """Cut 48 random bytes into the ids of one request that it does not have yet."""
     digits = entropy.hex()
-    return RequestIds(uuid4_of(digits[:32]), uuid4_of(digits[32:64]), uuid4_of(digits[64:96]), uuid4_of(digits[96:128]))
+    return RequestIds(request, uuid4_of(digits[:32]), uuid4_of(digits[32:64]), uuid4_of(digits[64:96]))

@@ -37,12 +37,15 @@ class Mutation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NOTHING: Final = Mutation()
+_BREAKPOINT_ONLY: Final = Mutation(cache_breakpoint=True)
 
 
 def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
     """Apply the mutations; raises msgspec.DecodeError when the body is not a JSON object of the format's shape."""
     if mutation == _NOTHING:
         return body
+    if mutation == _BREAKPOINT_ONLY and (marked := _marked_in_place(body)) is not None:
+        return marked
     members = _decode_members(body)
     changed = False
     if mutation.model is not None:
@@ -57,6 +60,61 @@ def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
         changed |= mutation.user_id is not None and _set_user_id(members, mutation.user_id)
         changed |= bool(mutation.system_blocks) and _lead_with_system_blocks(members, mutation.system_blocks)
     return _encode(members) if changed else body
+
+
+class _Conversation(msgspec.Struct, gc=False):
+    messages: list[msgspec.Raw] = []
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: str
+    content: msgspec.Raw
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str
+    cache_control: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode_conversation: Final = msgspec.json.Decoder(_Conversation).decode
+_decode_message: Final = msgspec.json.Decoder(_Message).decode
+_decode_block: Final = msgspec.json.Decoder(_Block).decode
+
+
+def _marked_in_place(body: bytes) -> bytes | None:
+    """
+    M2 for the plain case, by putting the mark between the bytes as they came; None for every other case.
+
+    Plain: no mark anywhere, the last message is no system message, and its bytes and its content's occur just once
+    where they are looked for, so that there is no doubt about the place.
+    """
+    if b'"cache_control"' in body:
+        return None
+    try:
+        messages = _decode_conversation(body).messages
+        last = bytes(messages[-1])
+        message = _decode_message(last)
+        content = bytes(message.content)
+        replacement = _marked_content(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError):
+        return None
+    start = body.rfind(last)
+    if replacement is None or message.role == "system" or body.find(last) != start or last.count(content) != 1:
+        return None
+    start += last.find(content)
+    return b"".join((body[:start], replacement, body[start + len(content) :]))
+
+
+def _marked_content(content: bytes) -> bytes | None:
+    if content[:1] == b'"':
+        return None if content == b'""' else b'[{"type":"text","text":%b,"cache_control":{"type":"ephemeral"}}]' % content
+    block = bytes(_decode_list(content)[-1])
+    if _decode_block(block).type in {"thinking", "redacted_thinking"}:
+        return None
+    rest = content[:-1].rstrip(b" \t\r\n")
+    if not rest.endswith(block):
+        return None
+    return b'%b,"cache_control":{"type":"ephemeral"}}]' % rest[:-1]
 
 
 def _include_usage(members: _Members) -> bool:

@@ -223,6 +223,9 @@ async def pour(answer: UpstreamAnswer, take: Callable[[bytes], None], most: int 
 
 async def collect(answer: UpstreamAnswer, most: int | None = None) -> bytes:
     """Return a whole body, or its first `most` bytes; as `pour` otherwise."""
+    whole = answer.whole()
+    if whole is not None:
+        return whole if most is None else whole[:most]
     parts: list[bytes] = []
     await pour(answer, parts.append, most)
     return b"".join(parts)

@@ -30,7 +30,6 @@ from services.gateway.errors import CaptchaRequired, GatewayError, UpstreamRefus
 from services.gateway.event_stream import Keeper
 from services.gateway.exchange import Exchange, ExchangeSettings, note
 from services.gateway.format_memory import FormatMemory, is_route_gone, other_format
-from services.gateway.heads import header
 from services.gateway.leases import Lease, Leases
 from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation, Want
@@ -247,7 +246,7 @@ class _Watched:
         self._delivery.redirect(route, preparation)
 
     async def deliver(self, answer: UpstreamAnswer) -> Fault | None:
-        if not header(answer.headers, PARAM):
+        if not answer.fields.get(PARAM):
             await self._served()
             return await self._delivery.deliver(answer)
         body = await collect(answer, _ERROR_LIMIT)

@@ -6,12 +6,14 @@ goes on unmetered.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from services.gateway.conversion import WholeBody
-from services.gateway.translation.errors import looks_like_error, read_fault
+from services.gateway.translation.errors import looks_like_error, read_fault, usage_of_answer
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.passthrough.frames import Framer, read_frame
 from services.gateway.translation.streams.events import Usage
@@ -52,8 +54,14 @@ def usage_of_batch(fmt: WireFormat, body: bytes) -> Usage | None:
     return None if found is None else _usage_of(fmt, found)
 
 
+_READ: Final[dict[WireFormat, Callable[[Any], Usage | None]]] = {
+    WireFormat.OPENAI: read_openai,
+    WireFormat.ANTHROPIC: partial(read_anthropic, before=None),
+}
+
+
 def _usage_of(fmt: WireFormat, found: _Body) -> Usage | None:
-    return read_openai(found.usage) if fmt is WireFormat.OPENAI else read_anthropic(found.usage, None)
+    return _READ[fmt](found.usage)
 
 
 def _read_body(body: bytes) -> _Body | None:
@@ -75,6 +83,8 @@ def passed_through(fmt: WireFormat, body: bytes, coding: bytes | None, *, now: f
 
     A body whose coding cannot be undone, or only above the limit, goes out unmetered: it is the client's to read.
     """
+    if coding is None and (named := usage_of_answer(body)) is not None:
+        return WholeBody(body=body, usage=_READ[fmt](named), unchanged=True)
     try:
         text = decoded(body, (coding or b"").decode("latin-1"), DECODED_LIMIT)
     except CodingError:

@@ -23,10 +23,14 @@ class MemoryAnswer:
     def __init__(self, status: int = 200, headers: _Headers = EVENTS, body: bytes | None = None) -> None:
         self.status = status
         self.headers = headers
+        self.fields = dict(headers)
         self._body = body
         self._receiver: BodyReceiver | None = None
         self.paused = False
         self.closed = False
+
+    def whole(self) -> bytes | None:
+        return None
 
     def consume(self, receiver: BodyReceiver) -> None:
         assert self._receiver is None, "a body is consumed once"

@@ -48,15 +48,20 @@ BARE: Final = Head()
 
 
 def examine(
-    method: bytes, url: bytes, version: str, headers: Sequence[tuple[bytes, bytes]], limits: GuardLimits
+    method: bytes,
+    url: bytes,
+    version: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    single: dict[bytes, bytes],
+    limits: GuardLimits,
 ) -> Head:
     """
-    Return what the head says of the body, or raise Refusal. Header names are in lower case.
+    Return what the head says of the body, or raise Refusal. Header names are in lower case; `single` is the dict of
+    them.
 
     This runs for every request, so that a good head is recognised by a few operations over all headers at once; only
     a head that fails one of them is gone through rule by rule, to say which.
     """
-    single = dict(headers)
     names = b"".join(single)
     host = single.get(b"host")
     if (

@@ -101,6 +101,7 @@ class CompletionEndpoint:
             accept_encoding=headers.get(b"accept-encoding"),
             beta=allowed_beta(headers.get(b"anthropic-beta")),
             session=client_session(headers),
+            request_id=request_id,
             head=((b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors),
         )
         task = client.task

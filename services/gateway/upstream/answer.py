@@ -16,7 +16,7 @@ request finds the connection free.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from services.gateway.upstream.connection import Connection
@@ -52,6 +52,7 @@ class PooledAnswer:
         "arrival",
         "connection",
         "deadline",
+        "fields",
         "headers",
         "paused",
         "request",
@@ -65,6 +66,7 @@ class PooledAnswer:
         self.arrival: asyncio.Future[None] | None = None  # resolves with the head
         self.status = 0
         self.headers: Sequence[tuple[bytes, bytes]] = ()
+        self.fields: Mapping[bytes, bytes] = {}
         self.paused = False  # the socket is not read, so silence is not the upstream's fault
         self._slots = slots
         self._receiver: BodyReceiver | None = None
@@ -76,6 +78,14 @@ class PooledAnswer:
         self._closed = False
 
     # The reader's side: UpstreamAnswer.
+
+    def whole(self) -> bytes | None:
+        if not self._complete or self._closed:
+            return None
+        held = self._held
+        body = held[0] if len(held) == 1 else b"".join(held)
+        held.clear()
+        return body
 
     def consume(self, receiver: BodyReceiver) -> None:
         self._receiver = receiver
@@ -120,10 +130,11 @@ class PooledAnswer:
 
     # The connection's side.
 
-    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
         """Take the final head."""
         self.status = status
         self.headers = headers
+        self.fields = fields
         if self.arrival is not None and not self.arrival.done():
             self.arrival.set_result(None)
 

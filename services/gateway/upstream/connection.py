@@ -53,8 +53,8 @@ class Exchange(Protocol):
     deadline: float  # loop time
     paused: bool
 
-    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Take the final head."""
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]], fields: dict[bytes, bytes]) -> None:
+        """Take the final head, as it came and by name."""
 
     def deliver(self, data: bytes) -> None:
         """Take what one read brought of the body."""
@@ -356,8 +356,9 @@ class Connection(asyncio.BufferedProtocol):
             self._headers = []
             return
         headers = self._headers
+        fields = dict(headers)
         try:
-            framed = check_head(status, self._parser.get_http_version(), headers, self._limits)
+            framed = check_head(status, self._parser.get_http_version(), headers, fields, self._limits)
         except TransportError as fault:
             self._fault = fault
             return
@@ -366,7 +367,7 @@ class Connection(asyncio.BufferedProtocol):
             self._end_without_body(answer)
         else:
             self._ends_with_connection = not framed
-        answer.begin(status, headers)
+        answer.begin(status, headers, fields)
 
     def _end_without_body(self, answer: Exchange) -> None:
         if answer.request.method == "HEAD":  # llhttp does not know, and would read on for the announced body

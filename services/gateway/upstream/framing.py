@@ -6,7 +6,7 @@ transfer-encoding, two content-lengths, a transfer coding other than one `chunke
 protocols nobody asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.gateway.upstream.transport import AnswerLimits, AnswerTooLarge, ProtocolViolation
@@ -15,9 +15,16 @@ _LINE: Final = 4  # ": " and the line break, which count as header bytes
 _BODILESS: Final = frozenset({204, 304})
 
 
-def check_head(status: int, version: str, headers: Sequence[tuple[bytes, bytes]], limits: AnswerLimits) -> bool:
+def check_head(
+    status: int,
+    version: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    fields: Mapping[bytes, bytes],
+    limits: AnswerLimits,
+) -> bool:
     """
-    Return whether the head frames the body; if not, only the end of the connection ends it.
+    Return whether the head frames the body; if not, only the end of the connection ends it. `fields` are the headers
+    by name.
 
     Raises `ProtocolViolation` or `AnswerTooLarge` for a final head that is not to be trusted.
     """
@@ -27,16 +34,16 @@ def check_head(status: int, version: str, headers: Sequence[tuple[bytes, bytes]]
         raise ProtocolViolation("the upstream switched protocols unasked")
     if len(headers) > limits.header_count:
         raise AnswerTooLarge(f"the upstream's answer has more than {limits.header_count} headers")
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value) + _LINE
-        if name == b"content-length":
-            lengths.append(value)
-        elif name == b"transfer-encoding":
-            codings.append(value)
-    if size > limits.headers:
+    length, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+    lengths = [] if length is None else [length]
+    codings = [] if coding is None else [coding]
+    if len(fields) == len(headers):
+        size = len(b"".join(fields)) + len(b"".join(fields.values()))
+    else:  # some are repeated
+        size = sum(len(name) + len(value) for name, value in headers)
+        lengths = [value for name, value in headers if name == b"content-length"]
+        codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if size + _LINE * len(headers) > limits.headers:
         raise AnswerTooLarge(f"the headers of the upstream's answer exceed {limits.headers} bytes")
     _check_framing(version, lengths, codings, limits)
     return bool(lengths or codings)

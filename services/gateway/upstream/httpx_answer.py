@@ -2,7 +2,7 @@
 
 import asyncio
 import operator
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Mapping, AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -37,6 +37,7 @@ class HttpxAnswer:
     ) -> None:
         self.status = response.status_code
         self.headers: Sequence[tuple[bytes, bytes]] = [(name.lower(), value) for name, value in response.headers.raw]
+        self.fields: Mapping[bytes, bytes] = dict(self.headers)
         self._request = request
         self._response = response
         self._deadline = deadline  # loop time of the total timeout
@@ -49,6 +50,9 @@ class HttpxAnswer:
         self._closed = False
         self._running = asyncio.Event()
         self._running.set()
+
+    def whole(self) -> bytes | None:
+        return None
 
     def consume(self, receiver: BodyReceiver) -> None:
         if self._failure is not None:

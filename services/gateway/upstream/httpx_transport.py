@@ -132,7 +132,7 @@ class HttpxTransport:
         self._answers.add(answer)
         try:
             version = response.extensions["http_version"].decode().removeprefix("HTTP/")
-            check_head(answer.status, version, answer.headers, request.limits)
+            check_head(answer.status, version, answer.headers, answer.fields, request.limits)
         except BaseException:
             answer.close()
             raise
@@ -191,7 +191,7 @@ class HttpxTransport:
 
 def _build(request: UpstreamRequest, attempt: _Attempt) -> httpx2.Request:
     origin = request.origin
-    headers = [(b"host", origin.authority.encode()), *request.headers]
+    headers = [(b"host", origin.authority.encode()), *request.fixed.pairs, *request.headers]
     if announces_length(request):
         headers.append((b"content-length", b"%d" % len(request.body)))
     timeouts = {"pool": request.timeouts.pool, "write": request.timeouts.write}

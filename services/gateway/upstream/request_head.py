@@ -7,8 +7,9 @@ from a client can change where a request ends or who answers it.
 
 import functools
 import re
+from collections.abc import Sequence
 
-from services.gateway.upstream.transport import Origin, ProtocolViolation, UpstreamRequest
+from services.gateway.upstream.transport import HeaderBlock, Origin, ProtocolViolation, UpstreamRequest
 
 _PATH = re.compile(rb"/[!-~]*")
 _NAME = re.compile(rb"(?!(?i:host|content-length|connection|transfer-encoding)\Z)[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -23,14 +24,29 @@ def _is_free_name(name: bytes) -> bool:
 
 def header_lines(request: UpstreamRequest) -> bytes:
     """Return the request's own headers as lines; raise `ProtocolViolation` where one would break the framing."""
-    if not (request.method.isascii() and request.method.isalpha() and request.method.isupper()):
+    _check_start(request.method, request.path)
+    return request.fixed.lines + _lines(request.headers)
+
+
+def header_block(pairs: Sequence[tuple[bytes, bytes]]) -> HeaderBlock:
+    """Return headers that many requests share, checked and written once; raise `ProtocolViolation`."""
+    return HeaderBlock(tuple(pairs), _lines(pairs))
+
+
+@functools.lru_cache(maxsize=64)
+def _check_start(method: str, path: bytes) -> None:
+    if not (method.isascii() and method.isalpha() and method.isupper()):
         raise ProtocolViolation("the method of the request is not a token")
-    if _PATH.fullmatch(request.path) is None:
+    if _PATH.fullmatch(path) is None:
         raise ProtocolViolation("the path of the request holds a character that does not belong in a request line")
-    if not all(_is_free_name(name) for name, _ in request.headers):
-        raise ProtocolViolation("a header of the request is not a token, or belongs to the framing")
-    lines = b"".join([b"%b: %b\r\n" % pair for pair in request.headers])
-    if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(request.headers):  # two per line are ours
+
+
+def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    for name, _ in headers:
+        if not _is_free_name(name):
+            raise ProtocolViolation("a header of the request is not a token, or belongs to the framing")
+    lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(headers):  # two per line are ours
         raise ProtocolViolation("a header of the request holds a line break or a control character")
     return lines
 

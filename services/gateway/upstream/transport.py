@@ -10,7 +10,7 @@ number of times and exactly one of `on_end` and `on_failure`, always on the even
 `consume` returns. After `close` the receiver is never called again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -50,13 +50,24 @@ class AnswerLimits(msgspec.Struct, frozen=True, kw_only=True):
     body: int = 64 * 1024 * 1024  # as transferred; decoded sizes are the reader's business
 
 
+class HeaderBlock(msgspec.Struct, frozen=True):
+    """Headers that many requests share; made by `request_head.header_block`, which has checked them."""
+
+    pairs: tuple[tuple[bytes, bytes], ...] = ()
+    lines: bytes = b""  # the same as they go on the wire
+
+
+NO_HEADERS = HeaderBlock()
+
+
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One request as it goes on the wire. `headers` excludes host, content-length and connection."""
+    """One request as it goes on the wire. Neither `headers` nor `fixed` hold host, content-length and connection."""
 
     method: str
     origin: Origin
     path: bytes
     headers: Sequence[tuple[bytes, bytes]]
+    fixed: HeaderBlock = NO_HEADERS
     body: bytes
     timeouts: Timeouts
     limits: AnswerLimits
@@ -89,6 +100,13 @@ class UpstreamAnswer(Protocol):
     @property
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
         """As received, names in lower case, hop-by-hop headers included."""
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The headers by name; of repeated ones the last."""
+
+    def whole(self) -> bytes | None:
+        """Return the body if all of it has come, in place of `consume`; None says that it is to be consumed."""
 
     def consume(self, receiver: BodyReceiver) -> None:
         """Start delivering the body; called at most once."""
