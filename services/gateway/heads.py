@@ -35,9 +35,7 @@ _BACK_PREFIXES: Final = (b"anthropic-ratelimit-", b"x-ratelimit-")
 _REQUEST_IDS: Final = (b"x-request-id", b"request-id", b"x-log-id")
 
 
-def request_headers_for(
-    call: ClientCall, route: UpstreamRoute, lease: Lease
-) -> Headers:
+def request_headers_for(call: ClientCall, route: UpstreamRoute, lease: Lease) -> Headers:
     """Return what is this request's own of an upstream request's headers; `fixed_headers` are the rest."""
     headers = [
         _ACCEPT_EVENTS if call.stream else _ACCEPT_ANY,

@@ -107,7 +107,9 @@ def _marked_in_place(body: bytes) -> bytes | None:
 
 def _marked_content(content: bytes) -> bytes | None:
     if content[:1] == b'"':
-        return None if content == b'""' else b'[{"type":"text","text":%b,"cache_control":{"type":"ephemeral"}}]' % content
+        return (
+            None if content == b'""' else b'[{"type":"text","text":%b,"cache_control":{"type":"ephemeral"}}]' % content
+        )
     block = bytes(_decode_list(content)[-1])
     if _decode_block(block).type in {"thinking", "redacted_thinking"}:
         return None

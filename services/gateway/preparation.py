@@ -54,7 +54,7 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
     same = want.client is want.upstream
     mutation = Mutation(
         model=model if same and model != want.model else None,
-        include_usage=same and want.stream and dialect.stream_options,  # a translation has seen to it
+        include_usage=same and want.stream and want.upstream is WireFormat.OPENAI and dialect.stream_options,
         cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
         user_id=want.user_id,
         system_blocks=want.system_blocks,

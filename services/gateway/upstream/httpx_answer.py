@@ -2,7 +2,7 @@
 
 import asyncio
 import operator
-from collections.abc import Mapping, AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import cast
 

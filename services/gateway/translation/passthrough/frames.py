@@ -50,6 +50,14 @@ class Framer:
         self._seen = 0
         return whole
 
+    def first(self, data: bytes, most: int) -> tuple[list[bytes], bytes]:
+        """Return at most so many frames from the head of `data`, and what follows them; nothing is held."""
+        if b"\r" in data or len(data) > self._limit:
+            return [], data
+        blocks = data.split(b"\n\n", most)
+        rest = blocks.pop()
+        return [block + b"\n\n" for block in blocks], rest
+
     def cut(self, data: bytes) -> list[bytes]:
         """Return the frames that `data`, with what `join` made of it, completes, and hold the rest."""
         if b"\r" in data:

@@ -35,6 +35,8 @@ from services.gateway.wire.mend import BROKEN, mended
 from services.gateway.wire.sse import Frame
 
 _WORTH_A_RUN: Final = 8  # frames; fewer are looked at one by one
+_FIRST: Final = 6  # frames of a stream that are looked at before its first run
+_LARGE: Final = 2048  # bytes of a read that may hold enough of them
 EVENT_LIMIT: Final = 1024 * 1024
 _NAMED: Final = re.compile(rb"(?:^|[\r\n])event[:\r\n]")
 _PATIENCE: Final = 16  # templates that nothing was like; from then on few are made, because no two frames are alike
@@ -84,19 +86,21 @@ class StreamRepair(ABC):
         """Take what one read brought, return what the client gets for it."""
         if self.finished:
             return b""
-        framer, template, out = self._framer, self._template, b""
+        framer, out = self._framer, b""
         if framer.waiting:
             data = framer.join(data)
-        if template is not None and len(data) <= self._limit:
+        if data and self._template is None and len(data) > _LARGE:
+            # Short answers come in one or two reads; most of such a read is more of what its first frames teach.
+            frames, data = framer.first(data, _FIRST)
+            out = self._frames(frames)
+        template = self._template
+        if template is not None and not self.finished and len(data) <= self._limit:
             reach = template.reach(data)
-            if reach:
-                passed = template.run(data if reach == len(data) else data[:reach])
-                if passed is not None:
-                    self._misses = 0
-                    if reach == len(data):
-                        return passed
-                    out, data = passed, data[reach:]
-        if data:
+            passed = template.run(data[:reach]) if reach else None
+            if passed is not None:
+                self._misses = 0
+                out, data = out + passed if out else passed, data[reach:]
+        if data and not self.finished:
             out += self._frames(framer.cut(data))
         if framer.too_large and not self.finished:
             out += self.fail(TOO_LARGE)
