@@ -44,8 +44,10 @@ def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
     """Apply the mutations; raises msgspec.DecodeError when the body is not a JSON object of the format's shape."""
     if mutation == _NOTHING:
         return body
-    if mutation == _BREAKPOINT_ONLY and (marked := _marked_in_place(body)) is not None:
-        return marked
+    if upstream is WireFormat.ANTHROPIC and mutation == _BREAKPOINT_ONLY:
+        marked = _marked_in_place(body)
+        if marked is not None:
+            return marked
     members = _decode_members(body)
     changed = False
     if mutation.model is not None:
@@ -106,10 +108,13 @@ def _marked_in_place(body: bytes) -> bytes | None:
 
 
 def _marked_content(content: bytes) -> bytes | None:
+    """Return a message's content with the mark on its last block; raises on what is no content."""
+    if not content.isascii():
+        content.decode()  # raw JSON has not been looked at so closely
+    if content == b'""':
+        return None
     if content[:1] == b'"':
-        return (
-            None if content == b'""' else b'[{"type":"text","text":%b,"cache_control":{"type":"ephemeral"}}]' % content
-        )
+        return b'[{"type":"text","text":%b,"cache_control":{"type":"ephemeral"}}]' % content
     block = bytes(_decode_list(content)[-1])
     if _decode_block(block).type in {"thinking", "redacted_thinking"}:
         return None

@@ -22,6 +22,7 @@ def client_call(client: WireFormat, body: bytes = b"{}", **fields: Any) -> Clien
         "accept_encoding": None,
         "beta": None,
         "session": None,
+        "request_id": b"req-1",
         "head": ((b"x-request-id", b"req-1"),),
     }
     return ClientCall(format=client, caller=Caller("key"), body=body, **(defaults | fields))

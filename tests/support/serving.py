@@ -5,10 +5,11 @@ The real server, in the test's own event loop, on loopback.
         ... f"{server.url}/v1/models" ...
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from services.chassis.direct import DirectRoute
 from services.chassis.health import Health
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.problem import ErrorWriter, write_problem
@@ -53,6 +54,7 @@ class RunningServer:
 async def running_server(
     app: Any,
     *more: Listener,
+    direct: Mapping[bytes, DirectRoute] | None = None,
     limits: GuardLimits = GuardLimits(),  # noqa: B008 -- frozen
     error_writer: ErrorWriter = write_problem,
     uds: str | None = None,
@@ -66,6 +68,7 @@ async def running_server(
     """Serve `app` (and `more` listeners) on a free port until the block ends."""
     first = Listener(
         app=app,
+        direct=direct or {},
         limits=limits,
         error_writer=error_writer,
         uds=uds,

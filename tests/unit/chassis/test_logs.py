@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.chassis.logs import ConsoleFormatter, JsonFormatter, LineHandler, lines_together, redacted, set_up, vetted
+from services.chassis.logs import ConsoleFormatter, JsonFormatter, LineHandler, log_all, redacted, set_up, vetted
 
 SECRETS = [
     "zrp_abcdefghijkl_" + "A1b2C3d4E5" * 4 + "xyz",
@@ -82,18 +82,50 @@ def test_lines_are_written_one_by_one_or_together(stream: Counting) -> None:
     log = logging.getLogger("zcode.test")
     log.info("one")
     assert 1 == stream.writes
-    with lines_together():
-        log.info("two")
-        log.info("three")
-        assert 1 == stream.writes
+    log_all(log, "more", [(1763838000.25, {"status": 200}), (1763838001.5, {"status": 404})])
 
     assert 2 == stream.writes
-    assert ["one", "two", "three"] == [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    one, *more = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert "one" == one["event"]
+    said = {"level": "info", "logger": "zcode.test", "event": "more"}
+    assert [
+        said | {"ts": "2025-11-22T19:00:00.250Z", "status": 200},
+        said | {"ts": "2025-11-22T19:00:01.500Z", "status": 404},
+    ] == more
 
 
-def test_nothing_held_is_nothing_written(stream: Counting) -> None:
-    with lines_together():
-        pass
+def test_what_is_said_together_reaches_other_handlers_line_by_line(
+    stream: Counting, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger().addHandler(caplog.handler)
+    log_all(logging.getLogger("zcode.test"), "more", [(1.0, {"status": 200}), (2.0, {"status": 404})])
+
+    assert [(1.0, {"status": 200}), (2.0, {"status": 404})] == [
+        (record.created, record.__dict__["fields"]) for record in caplog.records
+    ]
+    assert 1 == stream.writes
+
+
+def test_people_get_their_lines_as_well() -> None:
+    out = Counting()
+    handler = LineHandler(out)
+    handler.setFormatter(ConsoleFormatter())
+    log = logging.Logger("zcode.test")  # noqa: LOG001  # with no handlers but its own
+    log.addHandler(handler)
+    log_all(log, "request", [(1.0, {"status": 200})])
+
+    assert out.getvalue().endswith("request status=200\n")
+
+
+def test_lines_that_cannot_be_written_do_not_raise(stream: Counting, capsys: pytest.CaptureFixture[str]) -> None:
+    log_all(logging.getLogger("zcode.test"), "more", [(1.0, {"status": object()})])
+
+    assert "" == stream.getvalue()
+    assert "Logging error" in capsys.readouterr().err
+
+
+def test_nothing_said_is_nothing_written(stream: Counting) -> None:
+    log_all(logging.getLogger("zcode.test"), "more", [])
 
     assert 0 == stream.writes
 

@@ -141,7 +141,7 @@ async def test_a_call_is_sent_with_its_route_lease_and_limits(tasks: Tasks) -> N
     [request] = desk.transport.requests
     assert (request.method, request.path, request.origin.host) == ("POST", b"/chat", "upstream.example")
     assert (b"authorization", b"Bearer up.key") in list(request.headers)
-    assert (b"x-title", b"test") in list(request.headers)
+    assert (b"x-title", b"test") in request.fixed.pairs
     assert (request.timeouts.total, request.limits.body) == (100.0, 100)
     assert json.loads(request.body)["model"] == "glm-5.1"
     assert (desk.client.status, desk.client.complete) == (200, True)

@@ -8,7 +8,7 @@ import pytest
 from services.chassis.secret import Secret
 from services.gateway.call import ClientCall
 from services.gateway.guard import ANONYMOUS
-from services.gateway.heads import header, passed_back, request_headers_for, upstream_request_id
+from services.gateway.heads import fixed_headers, passed_back, request_headers_for, upstream_request_id
 from services.gateway.leases import Lease
 from services.gateway.providers import routes_of
 from services.gateway.routing import Plan, UpstreamRoute
@@ -33,12 +33,14 @@ _CALL = ClientCall(
     accept_encoding=None,
     beta=None,
     session=None,
+    request_id=b"0190f3a2-7c1b-4d2e-8f3a-4b5c6d7e8f90",
     head=(),
 )
 
 
 def _sent(route: UpstreamRoute, **fields: object) -> dict[bytes, bytes]:
-    pairs = request_headers_for(msgspec.structs.replace(_CALL, **fields), route, _LEASE, _IDENTITY)
+    own = request_headers_for(msgspec.structs.replace(_CALL, **fields), route, _LEASE)
+    pairs = (*fixed_headers(route, _IDENTITY).pairs, *own)
     assert len(pairs) == len({name for name, _ in pairs})
     return dict(pairs)
 
@@ -99,7 +101,8 @@ def test_betas_go_to_anthropics_format_only() -> None:
 def test_ids_are_fresh_but_a_clients_session_is_kept() -> None:
     first, second = _sent(_route(OPENAI)), _sent(_route(OPENAI), session=b"mine")
 
-    for name in (b"x-request-id", b"x-zcode-trace-id", b"x-query-id", b"x-session-id"):
+    assert _CALL.request_id == first[b"x-request-id"] == second[b"x-request-id"]  # the one that the client is told
+    for name in (b"x-zcode-trace-id", b"x-query-id", b"x-session-id"):
         assert re.fullmatch(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", first[name])
         assert first[name] != second[name]
     assert b"mine" == second[b"x-session-id"]
@@ -107,11 +110,6 @@ def test_ids_are_fresh_but_a_clients_session_is_kept() -> None:
 
 def test_the_start_plan_is_told_of_no_session() -> None:
     assert {b"x-query-id", b"x-session-id"}.isdisjoint(_sent(_route(OPENAI, Plan.START), session=b"mine"))
-
-
-def test_the_first_value_of_a_header_is_found() -> None:
-    assert b"1" == header([(b"a", b"1"), (b"a", b"2")], b"a")
-    assert header([(b"a", b"1")], b"b") is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +124,7 @@ def test_the_first_value_of_a_header_is_found() -> None:
 def test_the_upstreams_id_is_found_under_any_of_its_names(
     headers: list[tuple[bytes, bytes]], expected: bytes | None
 ) -> None:
-    assert expected == upstream_request_id(headers)
+    assert expected == upstream_request_id(dict(headers))
 
 
 def test_only_what_clients_act_on_comes_back() -> None:

@@ -14,6 +14,8 @@ from services.gateway.identity import (
     uuid4_of,
 )
 
+OURS = b"0190f3a2-7c1b-4d2e-8f3a-4b5c6d7e8f90"
+
 
 def test_the_static_table_is_what_the_vendor_expects() -> None:
     headers = static_headers("3.2.2", "cli", "https://zcode.z.ai", Platform("linux-x64", "linux", "6.1.0"))
@@ -40,7 +42,7 @@ def test_a_value_that_http_cannot_carry_leaves_its_header_out() -> None:
 
 
 def test_session_and_query_ids_are_for_the_coding_plan_only() -> None:
-    ids = ids_from(bytes(range(64)))
+    ids = ids_from(OURS, bytes(range(48)))
 
     coding = dict(request_headers(ids, coding_plan=True, session=None))
     start = dict(request_headers(ids, coding_plan=False, session=b"mine"))
@@ -51,7 +53,7 @@ def test_session_and_query_ids_are_for_the_coding_plan_only() -> None:
 
 
 def test_the_clients_own_session_id_wins() -> None:
-    headers = dict(request_headers(ids_from(bytes(64)), coding_plan=True, session=b"mine"))
+    headers = dict(request_headers(ids_from(OURS, bytes(48)), coding_plan=True, session=b"mine"))
 
     assert b"mine" == headers[b"x-session-id"]
 
@@ -87,7 +89,7 @@ def test_only_listed_beta_values_travel(value: bytes | None, expected: bytes | N
 
 
 def test_uuids_are_version_4_of_rfc_9562_and_distinct() -> None:
-    ids = ids_from(bytes(range(64)))
+    ids = ids_from(OURS, bytes(range(48)))
 
     parsed = [uuid.UUID(value.decode()) for value in (ids.request, ids.trace, ids.query, ids.session)]
 

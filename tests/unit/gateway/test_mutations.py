@@ -1,5 +1,8 @@
 """Mutations change what they must and not a byte more."""
 
+import json
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -11,6 +14,11 @@ OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
 
 def _body(**members: object) -> bytes:
     return msgspec.json.encode(members)
+
+
+def _read_back(body: bytes) -> dict[str, Any]:
+    members: dict[str, Any] = json.loads(body)
+    return members
 
 
 def _mutated(body: bytes, upstream: WireFormat, **mutation: object) -> dict[str, object]:
@@ -111,6 +119,38 @@ def test_m2_leaves_alone_what_cannot_be_marked(messages: object) -> None:
     body = _body(messages=messages)
 
     assert body == mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))
+
+
+@pytest.mark.parametrize(
+    ("rest", "last"),
+    [
+        ({}, {"role": "user", "content": "user"}),  # the content's bytes occur twice in the message
+        ({}, {"role": "user", "content": 'caf\u00e9 \\ " \n'}),
+        ({}, {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}),
+        ({}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "r"}], "x": 1}),
+        ({"tools": [{"example": {"role": "user", "content": "hi"}}]}, {"role": "user", "content": "hi"}),
+        ({"messages_": {"role": "user", "content": "hi"}}, {"role": "user", "content": "hi"}),
+        ({}, {"role": "system", "content": "s"}),
+    ],
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (" , ", " : ")])
+def test_m2_in_place_means_what_a_rewritten_body_means(
+    rest: dict[str, object], last: dict[str, object], separators: tuple[str, str]
+) -> None:
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "user"}, last]
+    for ordered in ({**rest, "messages": messages}, {"messages": messages, **rest}):
+        body = json.dumps(ordered, separators=separators, ensure_ascii=False).encode()
+        slow = _read_back(mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True, user_id="u")))
+        assert {"user_id": "u"} == slow.pop("metadata")
+
+        assert slow == _read_back(mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True)))
+
+
+def test_m2_leaves_every_other_byte_alone() -> None:
+    body = b'{ "messages" : [ {"content" : "h\\u00e9", "role":"user" } ] , "x":1.0e3 }'
+    marked = b'[{"type":"text","text":"h\\u00e9","cache_control":{"type":"ephemeral"}}]'
+
+    assert body.replace(b'"h\\u00e9"', marked) == mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))
 
 
 def test_m2_is_not_for_openai_upstreams() -> None:

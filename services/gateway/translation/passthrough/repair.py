@@ -93,18 +93,22 @@ class StreamRepair(ABC):
             # Short answers come in one or two reads; most of such a read is more of what its first frames teach.
             frames, data = framer.first(data, _FIRST)
             out = self._frames(frames)
-        template = self._template
-        if template is not None and not self.finished and len(data) <= self._limit:
+        if data:
+            out += self._more(data)
+        if framer.too_large and not self.finished:
+            out += self.fail(TOO_LARGE)
+        return out
+
+    def _more(self, data: bytes) -> bytes:
+        """Take frames that may be like the template, and whatever follows those."""
+        template, out = self._template, b""
+        if template is not None and len(data) <= self._limit:
             reach = template.reach(data)
             passed = template.run(data[:reach]) if reach else None
             if passed is not None:
                 self._misses = 0
-                out, data = out + passed if out else passed, data[reach:]
-        if data and not self.finished:
-            out += self._frames(framer.cut(data))
-        if framer.too_large and not self.finished:
-            out += self.fail(TOO_LARGE)
-        return out
+                out, data = passed, data[reach:]
+        return out + self._frames(self._framer.cut(data)) if data else out
 
     def eof(self) -> bytes:
         """Take note that the upstream ended; return what completes the stream, or an error event if it is not whole."""

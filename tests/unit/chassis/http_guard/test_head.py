@@ -12,7 +12,8 @@ LIMITS = GuardLimits(
 
 
 def head(*headers: tuple[bytes, bytes], method: bytes = b"POST", url: bytes = b"/large", version: str = "1.1") -> Head:
-    return examine(method, url, version, [HOST, *headers], LIMITS)
+    every = [HOST, *headers]
+    return examine(method, url, version, every, dict(every), LIMITS)
 
 
 def status(*headers: tuple[bytes, bytes], **start_line: object) -> int:
@@ -59,7 +60,7 @@ def test_a_body_that_is_too_large_names_the_limit() -> None:
 
 @pytest.mark.parametrize("value", [b"a", b"a.b-c_d", b"a:1", b"127.0.0.1:8080", b"[::1]", b"[fe80::1]:443", b"a" * 255])
 def test_clean_hosts(value: bytes) -> None:
-    assert examine(b"GET", b"/", "1.1", [(b"host", value)], GuardLimits()) is BARE
+    assert examine(b"GET", b"/", "1.1", [(b"host", value)], {b"host": value}, GuardLimits()) is BARE
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_clean_hosts(value: bytes) -> None:
 )
 def test_unclean_hosts(value: bytes) -> None:
     with pytest.raises(Refusal) as refused:
-        examine(b"GET", b"/", "1.1", [(b"host", value)], GuardLimits())
+        examine(b"GET", b"/", "1.1", [(b"host", value)], {b"host": value}, GuardLimits())
 
     assert refused.value.status == 400
 
@@ -140,6 +141,6 @@ def test_methods_that_have_no_body(method: bytes) -> None:
 
 def test_two_hosts_are_not_one() -> None:
     with pytest.raises(Refusal):
-        examine(b"GET", b"/", "1.1", [HOST, HOST], LIMITS)
+        examine(b"GET", b"/", "1.1", [HOST, HOST], dict([HOST]), LIMITS)
     with pytest.raises(Refusal):
-        examine(b"GET", b"/", "1.1", [], LIMITS)
+        examine(b"GET", b"/", "1.1", [], {}, LIMITS)

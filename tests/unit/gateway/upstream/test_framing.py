@@ -16,7 +16,7 @@ LIMITS = AnswerLimits(headers=100, header_count=3, body=1000)
     ],
 )
 def test_framed_or_until_the_connection_ends(headers: list[tuple[bytes, bytes]], framed: bool) -> None:
-    assert check_head(200, "1.1", headers, LIMITS) is framed
+    assert check_head(200, "1.1", headers, dict(headers), LIMITS) is framed
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_framed_or_until_the_connection_ends(headers: list[tuple[bytes, bytes]],
 )
 def test_ambiguity_is_refused(status: int, version: str, headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(ProtocolViolation):
-        check_head(status, version, headers, LIMITS)
+        check_head(status, version, headers, dict(headers), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_ambiguity_is_refused(status: int, version: str, headers: list[tuple[byt
 )
 def test_limits_hold(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(AnswerTooLarge):
-        check_head(200, "1.1", headers, LIMITS)
+        check_head(200, "1.1", headers, dict(headers), LIMITS)
 
 
 @pytest.mark.parametrize(
