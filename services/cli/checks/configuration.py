@@ -17,7 +17,7 @@ from services.cli.checks.finding import Finding, failed, passed, warned
 from services.credentials.settings import is_untouched
 from services.gateway.providers import PROVIDERS, Provider
 from services.gateway.routing import Plan
-from services.gateway.settings import GatewaySettings
+from services.gateway.settings import DEFAULT_SYSTEM_BLOCKS, GatewaySettings, StartPlanSettings
 from services.gateway.settings_rules import bases, formats_in_use, is_loopback, upstream_key
 from services.gateway.wire.formats import WireFormat
 
@@ -40,6 +40,8 @@ def check_configuration(loaded: Loaded[GatewaySettings], source: str) -> Iterato
         yield from _check_upstream_key(settings)
         yield from _check_client_key(settings)
         yield from _check_bases(settings)
+        if settings.plan is Plan.START:
+            yield _check_system_blocks(settings.start_plan)
 
 
 def _check_upstream_key(settings: GatewaySettings) -> Iterator[Finding]:
@@ -74,6 +76,17 @@ def _without_key(settings: GatewaySettings, setting: str) -> Finding:
     if settings.auth.mode == "oauth":
         return failed("upstream key", "auth.mode is oauth and nobody is logged in", login)
     return failed("upstream key", "none is configured", f"{login}, set {setting}, or try `zcode-proxy serve --demo`")
+
+
+def _check_system_blocks(start_plan: StartPlanSettings) -> Finding:
+    """Warn of the default, which the start plan's gateway is known to refuse with 3012."""
+    if start_plan.system_blocks_file is not None or start_plan.system_blocks != DEFAULT_SYSTEM_BLOCKS:
+        return passed("system blocks", "are your own")
+    return warned(
+        "system blocks",
+        "only the neutral default is sent; the provider may answer 405 with code 3012",
+        "set startPlan.systemBlocksFile to the texts of the provider's own client: docs/start-plan.md",
+    )
 
 
 def _check_client_key(settings: GatewaySettings) -> Iterator[Finding]:

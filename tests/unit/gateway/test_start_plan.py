@@ -21,7 +21,7 @@ from services.gateway.errors import CaptchaRequired, GatewayError, Overloaded, U
 from services.gateway.event_stream import Keeper
 from services.gateway.exchange import ExchangeSettings
 from services.gateway.format_memory import FormatMemory
-from services.gateway.leases import ConfiguredLeases
+from services.gateway.leases import ConfiguredLeases, Lease, Leases
 from services.gateway.observation import Observation
 from services.gateway.routing import Plan, UpstreamFormat
 from services.gateway.start_plan import PARAM, REGION, StartPlanExchange, StartPlanNeeds
@@ -86,6 +86,7 @@ class Desk:
         patience: float = 40.0,
         hold: float = 10.0,
         formats: FormatMemory | None = None,
+        leases: Leases | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tasks = tasks
@@ -111,7 +112,7 @@ class Desk:
         self.exchange = StartPlanExchange(
             settings,
             self.transport,
-            ConfiguredLeases(Secret("unused")),
+            leases or ConfiguredLeases(Secret("unused")),
             self.slots,
             self.keeper,
             needs=StartPlanNeeds(system_blocks=("one", "two"), retries=retries, patience=patience),
@@ -402,6 +403,25 @@ async def test_what_a_person_must_mend_is_said_once_and_not_tried_again(
     assert 1 == len(desk.transport.requests)
     expected = [(0, Outcome.JWT_REFUSED, None)] if status == 401 else []
     assert expected == desk.passes.outcomes
+
+
+async def test_a_jwt_that_was_made_anew_is_tried_at_once(tasks: Tasks) -> None:
+    class Renewed(ConfiguredLeases):
+        async def after(self, fault: Any, lease: Lease, route: Any, model: str) -> Lease:
+            assert ("acc", 3, "start_plan_jwt_invalid", "glm-5.1") == (
+                lease.credential_id,
+                lease.version,
+                fault.code,
+                model,
+            )
+            return Lease("acc", Secret("new.jwt"), None, 4)
+
+    desk = Desk(tasks, _whole(401, b""), _whole(), leases=Renewed(None))
+    await desk.run()
+
+    credentials = [dict(request.headers)[b"authorization"] for request in desk.transport.requests]
+    assert [b"Bearer j.w.t", b"Bearer new.jwt"] == credentials
+    assert [(0, Outcome.ACCEPTED, None)] == desk.passes.outcomes
 
 
 # -- routes that moved

@@ -81,6 +81,21 @@ def test_advice_about_the_start_plan_names_its_own_setting() -> None:
 @pytest.mark.parametrize(
     ("text", "status", "words"),
     [
+        ("plan: start-plan", Status.WARN, "3012"),
+        ("plan: start-plan\nstartPlan: {systemBlocks: [mine]}", Status.GOOD, "your own"),
+        ("plan: start-plan\nstartPlan: {systemBlocksFile: mine.json}", Status.GOOD, "your own"),
+    ],
+)
+def test_the_start_plans_system_blocks(text: str, status: Status, words: str) -> None:
+    found = of("system blocks", text)
+
+    assert found.status is status
+    assert words in found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
         ("auth: {}", Status.GOOD, "only this machine"),
         ("server: {host: localhost}", Status.GOOD, "only this machine"),
         ("server: {host: 0.0.0.0}", Status.FAIL, "other machines are refused"),
