@@ -14,6 +14,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from services.captcha.client import CaptchaService
+from services.captcha.process import public_listeners
 from services.captcha.service import running_service as running_captcha
 from services.captcha_setup import service_settings
 from services.chassis.listening import CannotListen
@@ -127,9 +128,9 @@ async def _captcha(
         async with contextlib.aclosing(elsewhere):
             yield _Captcha(elsewhere)
     else:
-        async with running_captcha(service_settings(settings), client, registry=registry) as service:
-            page = Listener(app=service.page, host=settings.captcha.host, port=settings.captcha.port)
-            yield _Captcha(service.issuer, (page,), service.end_waits)
+        own = service_settings(settings)
+        async with running_captcha(own, client, registry=registry) as service:
+            yield _Captcha(service.issuer, public_listeners(own, service), service.end_waits)
 
 
 def pointed_at(settings: GatewaySettings, origin: str) -> GatewaySettings:

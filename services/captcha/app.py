@@ -15,8 +15,9 @@ from services.captcha.errors import CaptchaError, Invalid, Unavailable
 from services.captcha.issuer import Issuer
 from services.captcha.page.gate import PageRefused
 from services.captcha.page.headers import FIXED, NOTHING, transport_security
+from services.captcha.page.view import View
 from services.captcha.routes.page import Page, bank_token, document, events, script, sign_in, state, styles, trouble
-from services.captcha.routes.token import report, token
+from services.captcha.routes.token import bank_state, report, token
 from services.chassis.clock import Clock
 from services.chassis.peer.guard import PeerGuard
 from services.chassis.peer.token_file import TokenFile
@@ -45,11 +46,14 @@ class Paths:
         await app(scope, receive, send)
 
 
-def create_peers(issuer: Issuer, bank: Bank, *, tokens: TokenFile, clock: Clock | None = None) -> PeerGuard:
+def create_peers(issuer: Issuer, bank: Bank, view: View, *, tokens: TokenFile, clock: Clock | None = None) -> PeerGuard:
     """Make the application that gateways call."""
     framework = Litestar(
-        [token, report],
-        dependencies={"issuer": Provide(lambda: issuer, sync_to_thread=False)},
+        [token, report, bank_state],
+        dependencies={
+            "issuer": Provide(lambda: issuer, sync_to_thread=False),
+            "view": Provide(lambda: view, sync_to_thread=False),
+        },
         exception_handlers={Exception: _rescue},
         openapi_config=None,
         logging_config=None,

@@ -13,14 +13,22 @@ waits closes its connection, and leaves the queue by that.
 import asyncio
 import secrets
 import ssl
-from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
-from services.captcha.contract import REPORT_PATH, TOKEN_PATH, ErrorCode, Report, TokenAnswer, TokenRequest
+from services.captcha.contract import (
+    REPORT_PATH,
+    STATE_PATH,
+    TOKEN_PATH,
+    BankState,
+    ErrorCode,
+    Report,
+    TokenAnswer,
+    TokenRequest,
+)
 from services.captcha.errors import (
     CaptchaError,
     CaptchaRequired,
@@ -92,6 +100,22 @@ class CaptchaClient:
         if status != 204:
             raise _error_of(status, body)
 
+    async def state(self, provider: str) -> BankState:
+        """Ask how a provider's account stands."""
+        try:
+            headers = {"authorization": f"Bearer {self._tokens.token}"}
+            answer = await self._http.get(STATE_PATH, params={"provider": provider}, headers=headers, timeout=_REPORT)
+        except TokenFileInvalid as error:
+            raise Unavailable(str(error)) from None
+        except httpx2.HTTPError as error:
+            raise Unavailable(f"the captcha service does not answer ({type(error).__name__})") from None
+        if answer.status_code != 200:
+            raise _error_of(answer.status_code, answer.content)
+        try:
+            return msgspec.json.decode(answer.content, type=BankState)
+        except msgspec.MsgspecError:
+            raise Unavailable("the captcha service gave an answer that is none of its own") from None
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._http.aclose()
@@ -135,28 +159,3 @@ def _error_of(status: int, body: bytes) -> CaptchaError:
     if problem.code == ErrorCode.CAPTCHA_REQUIRED.value:
         return CaptchaRequired(detail, page=problem.page)
     return _ERRORS.get(problem.code, Unavailable)(detail)
-
-
-def connect(
-    address: str,
-    *,
-    app: CaptchaService | None = None,
-    token_file: Path | None = None,
-    ca_file: Path | None = None,
-    clock: Clock | None = None,
-) -> CaptchaService:
-    """
-    Return the service at `unix:/path`, `http(s)://host` or `app:`; `app` is the issuer of the same process.
-
-    Raises ValueError when the address and the rest do not fit together. Needs a running event loop.
-    """
-    if address == "app:":
-        if app is None:
-            raise ValueError("captcha.address: app: needs the captcha service in this process")
-        return app
-    if not address.startswith(("unix:/", "http://", "https://")):
-        raise ValueError("captcha.address: must be unix:/path, http://…, https://… or app:")
-    if token_file is None:
-        raise ValueError("captcha.tokenFile: the service refuses calls without a token")
-    verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file is not None else None
-    return CaptchaClient(address, tokens=TokenFile(token_file), clock=clock, verify=verify)

@@ -13,6 +13,7 @@ import msgspec
 
 TOKEN_PATH: Final = "/v1/start-plan/token"  # noqa: S105 -- a path. POST TokenRequest -> TokenAnswer
 REPORT_PATH: Final = "/v1/start-plan/reports"  # POST Report -> nothing, 204
+STATE_PATH: Final = "/v1/start-plan/state"  # GET ?provider=… -> BankState; for people who look
 LONGEST_WAIT: Final = 300.0  # seconds; a longer wish is cut to it
 WORKING_SECONDS: Final = 600.0  # a format that worked in the place of another is remembered so long (upstream.md 1)
 
@@ -72,6 +73,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     attempt: int = 0
     # With ACCEPTED: the other format's route is gone and this one works; to be handed out for WORKING_SECONDS.
     working_format: WorkingFormat | None = None
+
+
+class BankState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How one provider's account stands; seconds."""
+
+    account: str | None  # None: nobody is logged in
+    asks: bool  # the provider's configuration asks for tokens
+    config_source: str  # provider | last | settings | nothing
+    lives: tuple[float, ...]  # what is left of each banked token
+    waiting: int
+    waited: float  # by the one at the head of the line
+    refused: int  # tokens in a row
+    jwt_issued_at: float | None = None  # seconds since the epoch
 
 
 class ErrorCode(Enum):

@@ -95,17 +95,25 @@ def listeners(
 ) -> tuple[Listener, ...]:
     """Return the listeners: the page's, the gateways' where it is another one, and the admin's."""
     captcha = settings.captcha
-    tokens = token_path(captcha, directory(settings.store))
-    if captcha.token_file is None:
-        generate(tokens)
-    peers = traced(create_peers(service.issuer, service.bank, tokens=TokenFile(tokens)))
     admin = Listener(
         app=create_admin(health, service.registry),
         host=captcha.admin_host or captcha.host,
         port=captcha.admin_port,
         admin=True,
     )
+    return *public_listeners(settings, service, traced=traced), admin
+
+
+def public_listeners(
+    settings: ServiceSettings, service: Service, *, traced: Callable[[Any], Any] = lambda app: app
+) -> tuple[Listener, ...]:
+    """Return the page's listener, and the one for gateways and commands where that is another one."""
+    captcha = settings.captcha
+    tokens = token_path(captcha, directory(settings.store))
+    if captcha.token_file is None:
+        generate(tokens)
+    peers = traced(create_peers(service.issuer, service.bank, service.view, tokens=TokenFile(tokens)))
     if captcha.socket is None:
-        return Listener(app=Paths(peers, service.page), host=captcha.host, port=captcha.port), admin
+        return (Listener(app=Paths(peers, service.page), host=captcha.host, port=captcha.port),)
     page = Listener(app=service.page, host=captcha.host, port=captcha.port)
-    return page, Listener(app=peers, uds=captcha.socket), admin
+    return page, Listener(app=peers, uds=captcha.socket)

@@ -11,6 +11,7 @@ from services.cli.configuration import settings_or_exit
 from services.cli.exits import Exit
 from services.cli.office_options import ServerOption, TokenFileOption
 from services.cli.output import as_json, complain, say, table
+from services.gateway.routing import Plan
 
 app = typer.Typer(no_args_is_help=True, help="Log in to a plan, see who is logged in, log out.")
 
@@ -124,6 +125,11 @@ def status(
         )
     else:
         say("nobody is logged in; `zcode-proxy auth login zai` changes that")
+    if not json and desk.settings.plan is Plan.START:
+        from services.cli import captcha_session  # noqa: PLC0415 - as above
+
+        bank = run(captcha_session.state(desk.settings))
+        say(f"captcha tokens: {bank}" if isinstance(bank, str) else captcha_session.words(bank))
     if not records or troubles:
         raise typer.Exit(Exit.FAILED)
 

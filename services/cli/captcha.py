@@ -73,3 +73,28 @@ def link(
         as_json({"link": address, "provider": wanted, "expiresInSeconds": int(LINK_LIFE)})
         return
     say(address)
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """
+    Say how many tokens are in stock and who waits, as the running service sees it.
+
+    Leaves with 69 when it does not answer.
+    """
+    settings = settings_or_exit(config, quiet=json)
+    from services.chassis.process import run  # noqa: PLC0415 - heavy imports stay out of the other commands
+    from services.cli import captcha_session  # noqa: PLC0415 - as above
+
+    found = run(captcha_session.state(settings))
+    if isinstance(found, str):
+        complain(found)
+        raise typer.Exit(Exit.UNAVAILABLE)
+    if json:
+        as_json(captcha_session.shown(found))
+    else:
+        say(captcha_session.words(found))

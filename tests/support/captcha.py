@@ -94,7 +94,7 @@ async def running_captcha(
         service = await stack.enter_async_context(running_service(settings, None))
         tokens = directory / "peers.token"
         generate(tokens)
-        peers = create_peers(service.issuer, service.bank, tokens=TokenFile(tokens))
+        peers = create_peers(service.issuer, service.bank, service.view, tokens=TokenFile(tokens))
         server = await stack.enter_async_context(running_server(Paths(peers, service.page)))
         stack.callback(service.end_waits)
         yield RunningCaptcha(service, server, simulator, settings, tokens)

@@ -1,15 +1,17 @@
-"""`POST /v1/start-plan/token` and `POST /v1/start-plan/reports`: what gateways ask and tell."""
+"""`/v1/start-plan/…`: what gateways ask and tell, and what a person's command asks."""
 
 import asyncio
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, post
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromQuery
 
-from services.captcha.contract import REPORT_PATH, TOKEN_PATH, Report, TokenAnswer, TokenRequest
+from services.captcha.contract import REPORT_PATH, STATE_PATH, TOKEN_PATH, BankState, Report, TokenAnswer, TokenRequest
 from services.captcha.errors import Invalid
 from services.captcha.issuer import Issuer
+from services.captcha.page.view import View
 
 _AnyRequest = Request[Any, Any, Any]
 _FRESH = {"cache-control": "no-store"}
@@ -34,6 +36,14 @@ async def report(request: _AnyRequest, issuer: NamedDependency[Issuer]) -> None:
     except msgspec.MsgspecError as error:
         raise Invalid(f"the body is no report: {error}") from None
     await issuer.report(told)
+
+
+@get(STATE_PATH)
+async def bank_state(view: NamedDependency[View], provider: FromQuery[str]) -> Response[bytes]:
+    """Tell how a provider's account stands."""
+    found = await view.state(provider)
+    told = BankState(**{name: getattr(found, name) for name in BankState.__struct_fields__})
+    return Response(msgspec.json.encode(told), media_type="application/json", headers=_FRESH)
 
 
 async def _unless_gone(request: _AnyRequest, issuer: Issuer, wanted: TokenRequest) -> TokenAnswer:

@@ -137,6 +137,10 @@ async def test_a_challenged_request_is_answered_after_a_click(tmp_path: Path, pa
             await page.click("#start")
             async with asyncio.timeout(90):
                 text = await asked
+            state = json.loads(await _command(tmp_path, "captcha", "status", "--json", "--config", "config.yaml"))
+            line = await _command(tmp_path, "captcha", "status", "--config", "config.yaml")
 
     assert text.rstrip().endswith("data: [DONE]")
     assert simulator.start_plan.used == simulator.captcha.issued
+    assert (state["account"], state["lives"], state["waiting"], state["asks"]) == ("configured", [], 0, True)
+    assert line.startswith("captcha tokens: 0 in stock; nobody waits; the provider asks for them; start-plan token: ")
