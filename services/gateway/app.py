@@ -47,7 +47,7 @@ from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
 from services.gateway.routes.count_tokens import CountTokensEndpoint
 from services.gateway.routes.health import health as health_route
 from services.gateway.routes.models import list_models, show_model
-from services.gateway.routing import Plan, UpstreamRoute
+from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings, LimitSettings
 from services.gateway.start_plan import StartPlanExchange, StartPlanNeeds
 from services.gateway.start_plan_passes import LeasedPasses, Passes, ServicePasses
@@ -59,6 +59,7 @@ from services.gateway.translation.own_faults import bad_request, method_not_allo
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.upstream.factory import make_transport
 from services.gateway.upstream.transport import AnswerLimits, Timeouts, UpstreamTransport
+from services.gateway.wire.formats import WireFormat
 
 _DIALECTS_KEPT: Final = 1024
 
@@ -222,9 +223,10 @@ def _exchange_settings(settings: GatewaySettings, catalogue: Catalogue) -> Excha
     identity = settings.identity
 
     @functools.lru_cache(maxsize=_DIALECTS_KEPT)
-    def dialect_of(route: UpstreamRoute, model: str) -> Dialect:
-        return rules.dialect(settings, route.format, model)
+    def dialect_of(upstream: WireFormat, model: str) -> Dialect:
+        return rules.dialect(settings, upstream, model)
 
+    @functools.lru_cache(maxsize=_DIALECTS_KEPT)
     def max_tokens_of(model: str) -> int:
         known = catalogue.find(model)
         return known.max_output if known is not None else 32_768

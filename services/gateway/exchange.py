@@ -45,6 +45,7 @@ from services.gateway.upstream.transport import (
     UpstreamTransport,
 )
 from services.gateway.wire.content_coding import CodingError, decoded
+from services.gateway.wire.formats import WireFormat
 
 _ERROR_LIMIT: Final = 1024 * 1024  # bytes of an error, decoded; a real one is some hundred
 
@@ -54,7 +55,7 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     routes: Routes
     upstream_format: UpstreamFormat
-    dialect_of: Callable[[UpstreamRoute, str], Dialect]
+    dialect_of: Callable[[WireFormat, str], Dialect]
     max_tokens_of: Callable[[str], int]
     request_limits: RequestLimits
     identity: tuple[tuple[bytes, bytes], ...]
@@ -97,7 +98,7 @@ class Exchange:
 
     def _prepare(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Preparation:
         settings = self._settings
-        dialect = settings.dialect_of(route, call.model)
+        dialect = settings.dialect_of(route.format, call.model)
         return prepare(call.body, self._want(call, route, lease), dialect, settings.request_limits)
 
     def _want(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Want:

@@ -8,3 +8,5 @@ class WireFormat(Enum):
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+
+    __hash__ = object.__hash__  # Enum's own is a Python function, and formats are looked up in every request
