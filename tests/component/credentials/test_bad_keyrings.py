@@ -80,6 +80,21 @@ async def test_a_bad_keyring_starts_nothing_and_nothing_is_written(bad: str, sta
 
 
 @pytest.mark.promise("P-25")
+@pytest.mark.parametrize("bad", ["short", "all zero"])
+async def test_a_worthless_keyring_claims_no_new_store(bad: str, tmp_path: Path) -> None:
+    """Shown to fail once by: taking a key that is one byte over and over."""
+    path = tmp_path / "keyring"
+    keyring_file.create(path, FIRST)
+    BAD[bad](path)
+    for how in STARTS.values():
+        store = SqliteStore(tmp_path / "store.db")
+        with pytest.raises(KeyringInvalid):
+            await open_vault(store, path, **how)
+        assert await contents(store) == {}
+        await store.aclose()
+
+
+@pytest.mark.promise("P-25")
 async def test_the_right_keyring_starts_all_of_them(tmp_path: Path) -> None:
     path = tmp_path / "keyring"
     keyring_file.create(path, FIRST)
