@@ -16,13 +16,14 @@ PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/trans
   schedule leases token_provider seed_file settings oauth/steps oauth/vendors oauth/answers oauth/exchange \
   oauth/callback oauth/flows oauth/resolution oauth/renewal) services/chassis/sealing.py services/chassis/peer/proof.py)
 
-.PHONY: demo serve test edge coverage check bench soak clients interpreters lock clean help
+.PHONY: demo serve test edge coverage check chart chart-reference bench soak clients interpreters lock clean help
 
 help:
 	@echo "make demo     serve on port $(PORT) with a simulated upstream: no account needed"
 	@echo "make serve    serve with your own plan (ZCODE_API_KEY or config.yaml)"
 	@echo "make test     set everything up and run the tests"
 	@echo "make check    format, lint, types, imports"
+	@echo "make chart    the Helm chart: rendered, judged, and run as containers where there is root and dockerd"
 	@echo "make clients  real clients from npm against the gateway (Claude Code, OpenCode, Qwen Code)"
 	@echo "make edge     the gateway behind nginx (needs nginx)"
 	@echo "make bench    measure against haproxy, nginx and other gateways"
@@ -44,7 +45,7 @@ serve: $(STAMP)
 	$(BIN)/zcode-proxy serve --port $(PORT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 -m "not soak and not edge and not clients"
+	$(BIN)/python -m pytest -q -n 2 -m "not soak and not edge and not clients and not chart"
 	$(MAKE) --no-print-directory interpreters
 
 edge: $(STAMP)
@@ -77,6 +78,22 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/codespell README.md CHANGELOG.md docs services deploy
+
+# The chart's ladder. Everything but the last step runs anywhere; that one runs the image and the rendered pods for real.
+chart: $(STAMP) .venv-checkov/.installed
+	$(BIN)/python -m tests.chart.tools
+	$(BIN)/python -m pytest -q -n 2 -m "chart and not containers" tests/chart
+	@if why=$$($(BIN)/python -m tests.chart.engine); then $(BIN)/python -m pytest -q -p no:randomly tests/chart/containers; \
+	  else echo "the chart's pods were NOT run as containers: $$why"; fi
+
+chart-reference: $(STAMP)
+	$(BIN)/python -m tests.chart.reference
+
+# checkov's hundred packages stay out of the project's own environment.
+.venv-checkov/.installed: tests/chart/checkov.lock
+	@$(PYTHON) -m venv .venv-checkov
+	@.venv-checkov/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r tests/chart/checkov.lock
+	@touch $@
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -q -m soak

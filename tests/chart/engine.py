@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,3 +83,14 @@ def built(client: docker.DockerClient, address: str) -> str:
     with contextlib.suppress(ImageNotFound):
         return str(client.images.get(IMAGE).tags[0])
     raise RuntimeError(f"{IMAGE} was not built: {done.stdout}")
+
+
+def main() -> int:
+    """Exit 0 where an engine can be run, else 1 with the reason on standard output."""
+    if why := possible():
+        print(why)
+    return 1 if why else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
