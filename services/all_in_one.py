@@ -33,7 +33,7 @@ from services.credentials.stores.port import StoreRefused, StoreUnavailable
 from services.credentials_setup import credentials_settings, login_providers
 from services.gateway import settings_rules as rules
 from services.gateway import start_plan_passes
-from services.gateway.leasing import Leasing
+from services.gateway.leasing import Leasing, client_of, has_service
 from services.gateway.process import serve_gateway
 from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings, ProviderSettings
@@ -93,11 +93,17 @@ def needs_credentials(settings: GatewaySettings) -> bool:
 async def _credentials(
     settings: GatewaySettings, registry: CollectorRegistry
 ) -> AsyncIterator[CredentialsClient | None]:
-    """Run the credentials service in this process, and give the gateway's client of it."""
-    if not needs_credentials(settings):
+    """Give the gateway's client of the service that is named, or of one in this process, if there is use for one."""
+    if not has_service(settings) and not needs_credentials(settings):
         yield None
         return
     async with contextlib.AsyncExitStack() as stack:
+        if has_service(settings):
+            client = client_of(settings)
+            stack.push_async_callback(client.aclose)
+            await client.start()
+            yield client
+            return
         providers = await stack.enter_async_context(login_providers(settings))
         service = await stack.enter_async_context(
             running_service(credentials_settings(settings), providers, registry=registry)

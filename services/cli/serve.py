@@ -33,7 +33,7 @@ def listening_options(port: int | None) -> dict[str, tuple[str, str]]:
 
 def require_key(settings: GatewaySettings, *, logins: bool) -> None:
     """Leave with 64 and the way out when there is nothing to call the upstream with; `logins`: a login will do."""
-    if upstream_key(settings) or (logins and (settings.auth.mode == "oauth" or _has_store(settings))):
+    if upstream_key(settings) or (logins and (settings.auth.mode == "oauth" or _has_credentials(settings))):
         return
     wanted = (
         "startPlan.jwt (ZCODE_START_PLAN_JWT)"
@@ -47,9 +47,9 @@ def require_key(settings: GatewaySettings, *, logins: bool) -> None:
     raise typer.Exit(Exit.CONFIGURATION)
 
 
-def _has_store(settings: GatewaySettings) -> bool:
-    """Whether a login may be waiting in the store; without one the gateway says so to the first client."""
-    return not is_untouched(settings.store)
+def _has_credentials(settings: GatewaySettings) -> bool:
+    """Whether a login may be waiting, here or at a service; without one the gateway says so to the first client."""
+    return settings.credentials.address != "app:" or not is_untouched(settings.store)
 
 
 def serve(

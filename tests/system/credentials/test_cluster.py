@@ -106,6 +106,20 @@ async def test_a_gateway_with_a_wrong_token_is_refused_and_says_so(tmp_path: Pat
     assert (answer.status_code, answer.json()["type"]) == (503, "error")
 
 
+async def test_serve_leases_from_a_service_that_is_named_too(tmp_path: Path, origin: str) -> None:
+    cluster = Cluster(tmp_path, origin, socket=True)
+    cluster.command("init")
+    await cluster.add(api_key="id.plan-key")
+    elsewhere = cluster.settings | {"store": {"dir": str(tmp_path / "elsewhere")}, "keyring": {}}
+    cluster.write("laptop.yaml", elsewhere)
+    with cluster.credentials(), cluster.running("serve", "laptop.yaml") as laptop:
+        cluster.wait(lambda: cluster.readiness()[0] == 200, laptop)
+        status = cluster.ask(None).status_code
+        made = (tmp_path / "elsewhere" / "store.db").exists()
+
+    assert (status, made) == (200, False)
+
+
 def test_an_address_without_a_token_file_is_a_fault_of_the_settings(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path, "http://127.0.0.1:1", socket=True)
     cluster.write("config.yaml", cluster.settings | {"credentials": {"address": "http://127.0.0.1:8081"}})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.credentials import keyring_file
-from services.credentials.errors import KeyringInvalid
+from services.credentials.errors import KeyringInvalid, Unavailable
 from services.credentials.keyring import Keyring
 from services.credentials.keyring_file import KeyringFile, KeyringWatch
 
@@ -166,3 +166,9 @@ def test_a_bad_keyring_is_complained_of_until_it_is_mended(tmp_path: Path) -> No
     keyring_file.create(path, SECOND)
 
     assert watch.changed() == SECOND
+
+
+async def test_a_keyring_that_can_only_be_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match="cannot be written"):
+        await KeyringFile(tmp_path / "file" / "keyring").write(Keyring.generate(bytes(range(32))))
