@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from services.gateway.upstream.connection import Connection
-from services.gateway.upstream.receiving import told
+from services.gateway.upstream.receiving import reader_failed, told
 from services.gateway.upstream.transport import BodyReceiver, ConnectionLost, TransportError, UpstreamRequest
 
 _HOLD: Final = 256 * 1024  # bytes of body kept before `consume`; above it the socket is not read
@@ -182,8 +182,12 @@ class PooledAnswer:
         self._slots.leave(self, connection if reusable else None)
 
     def _hand(self, receiver: BodyReceiver, data: bytes) -> None:
-        if (failure := told(receiver.on_data, data)) is not None and self._receiver is not None:
-            self.fail(failure)
+        try:
+            receiver.on_data(data)
+        except Exception as error:  # noqa: BLE001  # as `told` does; written out, because this is called per event
+            failure = reader_failed(error)
+            if self._receiver is not None:
+                self.fail(failure)
 
     def _tell_end(self) -> None:
         receiver, self._receiver = self._receiver, None

@@ -22,7 +22,12 @@ def told(call: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> Connecti
     try:
         call(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the connection must be accounted for
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        _log.error("the reader of an upstream's answer failed: %s at %s", type(error).__name__, place.name)
-        return ConnectionLost("the reader of the upstream's answer failed")
+        return reader_failed(error)
     return None
+
+
+def reader_failed(error: Exception) -> ConnectionLost:
+    """Report what a receiver raised, and return the failure to end its answer with."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _log.error("the reader of an upstream's answer failed: %s at %s", type(error).__name__, place.name)
+    return ConnectionLost("the reader of the upstream's answer failed")

@@ -86,9 +86,14 @@ class StreamRepair(ABC):
         """Take what one read brought, return what the client gets for it."""
         if self.finished:
             return b""
-        framer, out = self._framer, b""
+        framer, template, out = self._framer, self._template, b""
         if framer.waiting:
             data = framer.join(data)
+        elif template is not None and len(data) <= template.small:  # paced streams: an event a read
+            passed = template.one(data)
+            if passed is not None:
+                self._misses = 0
+                return passed
         if data and self._template is None and len(data) > _LARGE:
             # Short answers come in one or two reads; most of such a read is more of what its first frames teach.
             frames, data = framer.first(data, _FIRST)

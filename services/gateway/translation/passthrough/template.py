@@ -33,6 +33,7 @@ class Template(msgspec.Struct, frozen=True, gc=False):
     joint: bytes
     new_head: bytes
     new_tail: bytes
+    small: int  # bytes of what is one frame at most
     line_feeds: int
     returns: int
     quotes: int
@@ -113,6 +114,7 @@ def learn(raw: bytes, out: bytes, key: bytes, literal: bytes) -> Template | None
         joint=tail + head,
         new_head=new_head,
         new_tail=new_tail,
+        small=2 * len(frame) - 1,
         line_feeds=frame.count(b"\n"),
         returns=frame.count(b"\r"),
         quotes=frame.count(b'"'),
