@@ -215,7 +215,7 @@ def _administration(settings: CredentialsSettings, service: Service) -> PeerGuar
     listen = settings.credentials
     tokens = admin_token_path(listen, settings.store)
     if listen.admin_token_file is None:
-        generate(tokens)
+        generate(tokens, mode=0o600)
 
     async def renewer() -> Broker:
         return service.broker
