@@ -19,6 +19,7 @@ from services.captcha.contract import TokenRequest
 from services.captcha.passes import Passes
 from services.captcha.service import Service, ServiceSettings, open_keys, running_service
 from services.captcha.settings import CaptchaSettings
+from services.chassis.clock import Clock, SystemClock
 from services.chassis.peer.token_file import TokenFile, generate
 from services.chassis.secret import Secret
 from services.credentials.settings import StoreSettings
@@ -63,6 +64,21 @@ class RunningCaptcha:
         return CaptchaClient(self.url, tokens=TokenFile(self.tokens))
 
 
+class LaterClock(SystemClock):
+    """The machine's clock, ahead by as much as was added."""
+
+    __slots__ = ("ahead",)
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
 def request(number: int = 0, *, wait: float = 0.0, challenged: bool = True, attempt: int = 0) -> TokenRequest:
     """Return a request for a token, by default of a try that was challenged."""
     return TokenRequest(
@@ -78,6 +94,7 @@ async def running_captcha(
     simulator: Simulator | None = None,
     store_url: str | None = None,
     jwt: str | None = JWT,
+    clock: Clock | None = None,
 ) -> AsyncIterator[RunningCaptcha]:
     """Serve the page and the contract on one free port."""
     simulator = simulator or Simulator(TEST_SETTINGS)
@@ -91,7 +108,7 @@ async def running_captcha(
             jwt=None if jwt is None else Secret(jwt),
             app_version="3.2.2",
         )
-        service = await stack.enter_async_context(running_service(settings, None))
+        service = await stack.enter_async_context(running_service(settings, None, clock=clock))
         tokens = directory / "peers.token"
         generate(tokens)
         peers = create_peers(service.issuer, service.bank, service.view, tokens=TokenFile(tokens))

@@ -24,7 +24,7 @@ from tests.component.captcha.browsing import (
     slide,
     waiting_request,
 )
-from tests.support.captcha import RunningCaptcha, running_captcha
+from tests.support.captcha import LaterClock, RunningCaptcha, running_captcha
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -169,6 +169,38 @@ async def test_what_the_policy_stops_is_named(page: Page, running: RunningCaptch
     running.simulator.captcha.change({"load": load})
     await page.goto(running.link())
     await complains(page, words)
+
+
+async def test_a_token_that_grew_too_old_is_gone(page: Page, tmp_path: Path) -> None:
+    clock = LaterClock()
+    async with running_captcha(tmp_path, clock=clock) as running:
+        await open_page(page, running)
+        await ready(page)
+        await page.click("#start")
+        await expect(page.locator("#banked")).to_contain_text("1 (oldest:")
+        clock.ahead += 56  # of its 60 s, the last 5 do not count
+        await expect(page.locator("#banked")).to_have_text("0")
+        waiting = waiting_request(running)
+        await says(page, "A request is waiting")
+        await page.click("#start")
+
+        assert await released(waiting) == running.simulator.captcha.issued[1]
+
+
+async def test_the_widget_is_set_up_anew_before_it_expires(page: Page, running: RunningCaptcha) -> None:
+    await page.clock.install()
+    await open_page(page, running)
+    await ready(page)
+    await page.evaluate(
+        """() => { window.times = 0; const init = window.initAliyunCaptcha;
+        window.initAliyunCaptcha = (options) => { window.times += 1; init(options); }; }"""
+    )
+    await page.clock.fast_forward("19:59")  # the provider's widget lives for 20 minutes
+    await page.wait_for_function("window.times === 1")
+    waiting = waiting_request(running)
+    await page.click("#start")
+
+    assert await released(waiting) in running.simulator.captcha.issued
 
 
 async def test_two_tabs_know_the_same(page: Page, running: RunningCaptcha) -> None:
