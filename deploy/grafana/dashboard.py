@@ -40,7 +40,9 @@ def gauge(metric: str, by: str, how: str = "max") -> str:
     return f"{how} by ({by}) ({metric}{{{NS}}})"
 
 
-ERRORS = rate("zcode_requests_total", where='status_class="5xx"') + " / " + rate("zcode_requests_total")
+ALL = rate("zcode_requests_total")
+FAILED = rate("zcode_requests_total", where='status_class="5xx"')
+ERRORS = f"({FAILED} or 0 * {ALL}) / {ALL}"  # nought where nothing has ever failed
 TOKENS = "gen_ai_client_token_usage_sum"
 HITS = " / ".join(rate(TOKENS, where=f"gen_ai_token_type{kinds}") for kinds in ('="cached"', '=~"cached|input"'))
 LEFT = " / ".join(gauge(f"zcode_balance_{name}_units", "credential, balance") for name in ("remaining", "total"))

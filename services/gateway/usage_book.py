@@ -60,6 +60,8 @@ class UsageBook:
         self._pruned = 0
         self._away = False
         self._writes = Counter(WRITES, registry)
+        for outcome in ("written", "failed"):  # alerts look at how these grow, so they are there from the start
+            self._writes.labels(outcome)
         self._tasks = Tasks()
 
     def start(self) -> None:

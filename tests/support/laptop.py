@@ -38,7 +38,7 @@ class Served(msgspec.Struct, frozen=True):
 class Laptop:
     """A home. `settings` are sections of the configuration, merged into the basic ones."""
 
-    def __init__(self, home: Path, origin: str, **settings: Mapping[str, Any]) -> None:
+    def __init__(self, home: Path, origin: str, **settings: Any) -> None:
         self.home = home
         self.store = home / "store"
         basic: dict[str, Any] = {
@@ -51,7 +51,7 @@ class Laptop:
             },
         }
         for name, section in settings.items():
-            basic[name] = {**basic.get(name, {}), **section}
+            basic[name] = {**basic.get(name, {}), **section} if isinstance(section, Mapping) else section
         (home / "config.yaml").write_text(json.dumps(basic))
 
     def environment(self, **extra: str) -> dict[str, str]:

@@ -51,6 +51,11 @@ GET zr:lease:{zr:meta:check}    c
 INCR zr:rl:{abc}:60             g
 GET zr:rl:{abc}:60              g
 EXPIRE zr:rl:{abc}:60 60        g
+HSET zr:u:500000 field value     g
+HGETALL zr:u:500000             g
+EXPIRE zr:u:500000 60           g
+SET zr:u:c:quota me NX PX 1000  g
+GET zr:u:n:quota                g
 HGET zr:{c:crd_a}:blob x        p
 ZADD zr:{c:crd_a}:pool 1 x      p
 XADD zr:audit * a b             c
