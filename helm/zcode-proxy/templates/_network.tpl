@@ -53,7 +53,7 @@
 {{- end }}
   ports:
     - {port: captcha, protocol: TCP}
-{{ include "zcode.ingress.metrics" (list . "captcha-admin") }}
+{{ include "zcode.ingress.metrics" (ternary (list . "captcha-admin" "cred-admin") (list . "captcha-admin") (eq .Values.credentials.mode "sidecar")) }}
 {{- end -}}
 
 {{- define "zcode.ingress.simulator" -}}
