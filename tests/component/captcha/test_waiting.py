@@ -19,6 +19,7 @@ from services.captcha.settings import CaptchaSettings
 from services.chassis.peer.token_file import generate
 from services.simulator.captcha import CaptchaBehaviour
 from tests.support.captcha import JWT, PROVIDER, RunningCaptcha, request, running_captcha
+from tests.support.clock import ManualClock
 
 ACCOUNT = "configured"
 
@@ -122,16 +123,23 @@ async def test_a_full_line_refuses_at_once(running: RunningCaptcha, service: Cap
     await in_line(running, 0)
 
 
-async def test_who_goes_away_leaves_the_line(running: RunningCaptcha, service: CaptchaService) -> None:
-    leaver = asyncio.ensure_future(service.token(request(1, wait=60)))
-    await in_line(running, 1)
-    stayer = asyncio.ensure_future(service.token(request(2, wait=60)))
-    await in_line(running, 2)
-    leaver.cancel()
-    await in_line(running, 1)
-    await put(running, 7)
-    async with asyncio.timeout(60):
-        assert param_of(await stayer) == "param-7"
+@pytest.mark.parametrize("way", ["app", "http"])
+async def test_who_goes_away_leaves_the_line(tmp_path: Path, way: str) -> None:
+    """At once, and not when the place lapses: here no time passes."""
+    async with (
+        running_captcha(tmp_path, clock=ManualClock()) as running,
+        contextlib.aclosing(running.client()) as client,
+    ):
+        service: CaptchaService = running.issuer if way == "app" else client
+        leaver = asyncio.ensure_future(service.token(request(1, wait=60)))
+        await in_line(running, 1)
+        stayer = asyncio.ensure_future(service.token(request(2, wait=60)))
+        await in_line(running, 2)
+        leaver.cancel()
+        await in_line(running, 1)
+        await put(running, 7)
+        async with asyncio.timeout(60):
+            assert param_of(await stayer) == "param-7"
 
 
 async def test_the_same_try_gets_the_same_token_and_the_next_try_another(
