@@ -1,5 +1,6 @@
 """What is written for people is what the code says."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,15 @@ def test_every_command_on_a_page_can_be_typed(page: str, words: list[str]) -> No
         command = command.commands[name]
     with command.make_context(command.name, left):
         pass  # it takes these arguments, or make_context raises
+
+
+def test_what_the_page_of_promises_names_is_there() -> None:
+    """Every test file that it names exists, and every promise of its tables has a test that is marked with it."""
+    page = (DOCS / "promises.md").read_text()
+    tests = DOCS.parent / "tests"
+    named = re.findall(r"`((?:component|contract|unit)/[\w*/]+\.py)`", page)
+    marked = set(re.findall(r'promise\("(P-\w+)"\)', "".join(path.read_text() for path in tests.rglob("test_*.py"))))
+
+    assert len(named) > 20
+    assert [] == [name for name in named if not list(tests.glob(name))]
+    assert [] == sorted(set(re.findall(r"^\| (P-\w+) ", page, re.MULTILINE)) - marked)

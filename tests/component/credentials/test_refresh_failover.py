@@ -4,7 +4,7 @@ Replicas that refresh all the time while masters die and hang: no login is lost 
 `contract/stores/test_failover` shows that of single writes; this is the whole way of a refresh, with its intents, leases
 and spools, over the same master, two replicas and three sentinels.
 
-Shown to fail once by: answers that are not spooled, and writes that do not wait for a replica.
+Shown to fail once by: remembering for ever which server the sentinels named first.
 """
 
 import asyncio
