@@ -29,6 +29,8 @@ _SECRETS: Final = re.compile(
     r"|(?i:bearer)\s+[A-Za-z0-9._~+/=-]{12,}"
 )
 
+_WORD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,24}")
+
 
 def redacted(text: str) -> str:
     """Replace whatever looks like a secret."""
@@ -38,6 +40,11 @@ def redacted(text: str) -> str:
 def vetted(value: str | None) -> str | None:
     """Return a field that came from outside, with what looks like a secret replaced; short words cannot hold one."""
     return value if value is None or len(value) < _SHORTEST_SECRET else redacted(value)
+
+
+def word(value: str | None) -> str | None:
+    """Return a code that came from outside if it is a short word, else that it is none: it may hold a text."""
+    return value if value is None or _WORD.fullmatch(value) else "[not a code]"
 
 
 @functools.lru_cache(maxsize=4)

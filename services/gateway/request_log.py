@@ -10,7 +10,7 @@ import logging
 import time
 from typing import Any, Final
 
-from services.chassis.logs import log_all, vetted
+from services.chassis.logs import log_all, vetted, word
 from services.gateway.observation import Observation
 
 _log: Final = logging.getLogger("zcode.request")
@@ -35,7 +35,7 @@ def fields_of(seen: Observation) -> dict[str, Any]:
         "key_id": seen.key_id,
         "credential_id": seen.credential_id,
         "upstream_status": seen.upstream_status,
-        "upstream_code": vetted(seen.upstream_code),
+        "upstream_code": word(seen.upstream_code),
         "upstream_request_id": vetted(seen.upstream_request_id),
         "code": seen.code,
         "attempts": seen.attempts,

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from services.chassis.clock import Clock, SystemClock
-from services.chassis.logs import vetted
+from services.chassis.logs import vetted, word
 from services.gateway.observation import Observation
 from services.gateway.quota import WORDS, Board, burn_rate, minutes_to_empty, trail_name
 
@@ -134,7 +134,7 @@ class Status:
             model=vetted(seen.model[:_LONGEST_NAME]) or "",
             status=seen.status,
             code=seen.code or "",
-            upstream_code=vetted(seen.upstream_code) or "",
+            upstream_code=word(seen.upstream_code) or "",
             request_id=seen.request_id,
         )
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from services.chassis.logs import vetted
+from services.chassis.logs import vetted, word
 from services.chassis.tracing import TRACEPARENT, Finished, Sampler, Sink, Span, Value, begun, current, received
 from services.gateway.inbound import Inbound
 from services.gateway.observation import Observation, Observer
@@ -116,7 +116,7 @@ def _of_upstream(seen: Observation) -> dict[str, Value]:
         "gen_ai.usage.input_tokens": None if usage is None else usage.input,
         "gen_ai.usage.cache_read.input_tokens": None if usage is None else usage.cache_read,
         "gen_ai.usage.output_tokens": None if usage is None else usage.output,
-        "zcode.upstream_code": vetted(seen.upstream_code),
+        "zcode.upstream_code": word(seen.upstream_code),
         "zcode.upstream_request_id": vetted(seen.upstream_request_id),
         "zcode.credential_id": seen.credential_id,
         "zcode.head_ms": _milliseconds(seen.sent_at, seen.head_at),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.chassis.logs import ConsoleFormatter, JsonFormatter, LineHandler, log_all, redacted, set_up, vetted
+from services.chassis.logs import ConsoleFormatter, JsonFormatter, LineHandler, log_all, redacted, set_up, vetted, word
 
 SECRETS = [
     "zrp_abcdefghijkl_" + "A1b2C3d4E5" * 4 + "xyz",
@@ -144,3 +144,19 @@ def test_libraries_that_log_per_request_are_quiet(stream: Counting) -> None:
     logging.getLogger("httpx2").info("a line per request")
 
     assert "" == stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        (None, None),
+        ("1302", "1302"),
+        ("rate_limit_error", "rate_limit_error"),
+        ("", "[not a code]"),
+        ("1210, because you said hello", "[not a code]"),
+        ("x" * 25, "[not a code]"),
+        ("1302\n", "[not a code]"),
+    ],
+)
+def test_a_code_is_a_short_word_or_not_shown(code: str | None, shown: str | None) -> None:
+    assert shown == word(code)

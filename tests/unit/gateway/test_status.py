@@ -86,6 +86,7 @@ def test_what_looks_like_a_secret_is_not_shown() -> None:
     (error,) = desk.status.view().errors
 
     assert "k" * 10 not in error.model + error.upstream_code
+    assert "[not a code]" == error.upstream_code
     desk.status.take([_seen(status=400, model="m" * 5000)])
     assert 64 == len(desk.status.view().errors[0].model)
 
