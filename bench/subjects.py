@@ -65,8 +65,14 @@ providers:
 codingPlan: {{upstreamFormat: {format}}}
 upstream: {{transport: {transport}}}
 limits: {{streams: 4000, connections: 5000, upstreamConnections: 4000}}
-logging: {{level: info, format: json}}
+store: {{dir: "{run}/store"}}
+{seen}
 """
+
+# What is seen of the requests: as shipped, nothing at all, and every one of them traced to a collector that is away.
+SHIPPED: Final = "logging: {level: info, format: json}"
+QUIET: Final = "logging: {level: silent}\ntelemetry: {metrics: false, usageDays: 0, quotaSeconds: 0}"
+TRACED: Final = f'{SHIPPED}\ntelemetry: {{otlpEndpoint: "http://127.0.0.1:9"}}'
 
 
 class Server:
@@ -117,9 +123,17 @@ class Gateway(Server):
     """This gateway, one process, with authentication, routing, accounting and the request log on."""
 
     def __init__(
-        self, name: str, mock: int, *, upstream_format: str, transport: str = "pooled", python: Path | None = None
+        self,
+        name: str,
+        mock: int,
+        *,
+        upstream_format: str,
+        transport: str = "pooled",
+        python: Path | None = None,
+        seen: str = SHIPPED,
     ) -> None:
         super().__init__(name, mock)
+        self._seen = seen
         self._format = upstream_format
         self._transport = transport
         self._python = python or Path(sys.executable)
@@ -128,7 +142,13 @@ class Gateway(Server):
         """Return a process to be entered."""
         port = free_port()
         config = self.file(
-            "config.yaml", GATEWAY, port=port, admin=free_port(), format=self._format, transport=self._transport
+            "config.yaml",
+            GATEWAY,
+            port=port,
+            admin=free_port(),
+            format=self._format,
+            transport=self._transport,
+            seen=self._seen,
         )
         command = [self._python, "-m", "services", "gateway", config]
         return Process(command, port, self.log, environment=clean_environment(PYTHONPATH=str(PROJECT)), directory=RUN)
@@ -194,6 +214,13 @@ def gateways(mock: int, *, transports: tuple[str, ...], debian: Path | None) -> 
             Subject(f"gw-oa{mark}", f"gateway, OpenAI to Anthropic{shown}", to_anthropic, "openai", translates=True),
             Subject(f"gw-ao{mark}", f"gateway, Anthropic to OpenAI{shown}", to_openai, "anthropic", translates=True),
         ]
+    for mark, seen, shown in (
+        ("quiet", QUIET, "nothing counted or logged"),
+        ("traced", TRACED, "every request traced"),
+    ):
+        server = Gateway(f"native-{mark}", mock, upstream_format="native", seen=seen)
+        title = f"gateway, Anthropic passed through, {shown}"
+        subjects.append(Subject(f"gw-aa-{mark}", title, server, "anthropic", passes_bytes=True))
     if debian is not None:
         server = Gateway("native-debian", mock, upstream_format="native", python=debian)
         title = "gateway, Anthropic passed through, Debian's Python"
