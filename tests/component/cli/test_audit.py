@@ -73,7 +73,7 @@ def test_no_key_is_shown_that_the_log_does_not_have(cli: Cli, home: Path) -> Non
     (home / "audit.log").mkdir()
     result = cli("keys", "create", "--name", "second")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 69
     assert "audit.log cannot be written" in result.stderr
     assert "zrp_" not in result.output
 
