@@ -144,10 +144,16 @@ class Issuer:
         while True:
             bell = self._bank.bell(account)  # taken before the look, so that no ring is missed
             left = deadline - self._clock.monotonic()
-            found = await self._bank.claim(account, claim, wait=left > 0 and not self._closing.is_set())
-            if found is not NotYet.WAITING:
-                return found
-            _ = await self._look(account, provider)
+            waits = left > 0 and not self._closing.is_set()
+            try:
+                found = await self._bank.claim(account, claim, wait=waits)
+                if found is not NotYet.WAITING:
+                    return found
+                _ = await self._look(account, provider)
+            except StoreUnavailable:
+                if not waits:
+                    raise
+                # A store that fails over is back before a person has clicked.
             await _first(bell, self._closing, min(left, ASK_AGAIN))
 
     async def _look(self, account: str, provider: str) -> Standing:

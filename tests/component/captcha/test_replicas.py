@@ -1,16 +1,18 @@
 """Several captcha services over one Redis, and one whose Redis is away."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
-from services.captcha.contract import Outcome, Report
+from services.captcha.contract import Captcha, Outcome, Report
 from services.captcha.errors import Unavailable
+from services.chassis.storage import StoreUnavailable
 from tests.component.captcha.browsing import complains, open_page, ready, released, says, waiting_request
 from tests.support.captcha import PROVIDER, request, running_captcha
-from tests.support.redis_server import free_port, standalone
+from tests.support.redis_server import Server, free_port, standalone
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -47,6 +49,23 @@ async def test_a_store_that_is_away_is_told_apart(page: Page, tmp_path: Path) ->
             await running.issuer.report(told)
         await page.goto(running.link())
         await complains(page, "store does not answer")
+
+
+async def test_who_waits_outlives_a_store_that_starts_anew(tmp_path: Path) -> None:
+    with Server(tmp_path / "redis") as server:
+        async with running_captcha(tmp_path, store_url=f"{server.url}?deadline=1000") as running:
+            waiting = waiting_request(running)
+            async with asyncio.timeout(60):
+                while (await running.bank.standing("configured")).waiting != 1:
+                    await asyncio.sleep(0.01)
+            server.kill()
+            with pytest.raises(StoreUnavailable):
+                await running.bank.standing("configured")
+            server.start()
+            async with asyncio.timeout(60):
+                assert await running.bank.put("configured", Captcha(param="after", region="sgp"))
+
+            assert await released(waiting) == "after"
 
 
 async def test_a_session_is_good_at_every_replica_and_a_link_at_one(page: Page, tmp_path: Path, redis_url: str) -> None:

@@ -77,6 +77,10 @@ async def _process(home: Path, *argv: str) -> AsyncIterator[None]:
         assert JWT not in text
 
 
+def _logs(home: Path) -> str:
+    return "".join(log.read_text() for log in home.glob("*.log"))
+
+
 async def _answers(url: str) -> None:
     async with asyncio.timeout(60), httpx2.AsyncClient(trust_env=False) as http:
         while True:
@@ -140,7 +144,11 @@ async def test_a_challenged_request_is_answered_after_a_click(tmp_path: Path, pa
             state = json.loads(await _command(tmp_path, "captcha", "status", "--json", "--config", "config.yaml"))
             line = await _command(tmp_path, "captcha", "status", "--config", "config.yaml")
 
+    logs = _logs(tmp_path)
+    code = link["link"].partition("#")[2]
+
     assert text.rstrip().endswith("data: [DONE]")
+    assert [] == [secret for secret in (code, *simulator.captcha.issued) if secret in logs]
     assert simulator.start_plan.used == simulator.captcha.issued
     assert (state["account"], state["lives"], state["waiting"], state["asks"]) == ("configured", [], 0, True)
     assert line.startswith("captcha tokens: 0 in stock; nobody waits; the provider asks for them; start-plan token: ")
