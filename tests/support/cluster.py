@@ -8,9 +8,12 @@ A credentials service and a gateway as processes of their own, started by the co
 `origin` is the simulator's address. Every process writes to a file of its own and is ended by its own pid.
 """
 
+import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,11 +31,19 @@ from services.credentials.records import Credential
 from services.credentials.settings import KeyringSettings, StoreSettings
 from services.credentials.vault_of import vault_of
 from tests.support.credentials import credential
-from tests.support.redis_server import free_port
 
 ROOT = Path(__file__).parents[2]
 QUESTION = {"model": "glm-5.2", "max_tokens": 16, "messages": [{"role": "user", "content": "hi"}]}
 OURS = ("ZCODE_", "HTTP", "http", "ALL_PROXY", "NO_PROXY", "OTEL_")
+
+
+def quiet_port() -> int:
+    """Return a port that nobody listens on, below those that outgoing connections are given meanwhile."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Running:
@@ -40,6 +51,7 @@ class Running:
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self.process = process
+        self.killed = False
         self._log = log
 
     @property
@@ -49,6 +61,7 @@ class Running:
 
     def kill(self) -> None:
         """End it as a power cut would."""
+        self.killed = True
         self.process.kill()
         self.process.wait()
 
@@ -67,16 +80,16 @@ class Cluster:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         self.directory = directory
-        self.port, self.admin, self.service_port, self.service_admin = (free_port() for _ in range(4))
+        self.port, self.admin, self.service_port, self.service_admin = (quiet_port() for _ in range(4))
         self.token = directory / "run" / "credentials.token"
         self._environment = dict(environment or {})
         self.store = StoreSettings(dir=str(directory / "state"), **dict(store or {}))
         self.keyring = KeyringSettings(file=str(directory / "keyring.json"))
         (directory / "run").mkdir(parents=True)
-        uds = str(directory / "run" / "c.sock")
+        path = str(directory / "run" / "c.sock")
         listen: dict[str, Any] = {"adminPort": self.service_admin}
         if socket:
-            listen |= {"socket": uds, "address": f"unix:{uds}"}
+            listen |= {"socket": path, "address": f"unix:{path}"}
         else:
             self.token.write_text("a-token-of-the-test-that-is-long-enough\n")
             address = f"http://127.0.0.1:{self.service_port}"
@@ -140,12 +153,15 @@ class Cluster:
                 stdout=sink,
                 stderr=sink,
             )
+        running = Running(process, log)
         try:
-            yield Running(process, log)
+            yield running
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(20)
+                process.wait(60)
+            elif not running.killed:
+                raise AssertionError(f"{argv[0]} left with {process.returncode}: {running.log[-4000:]}")
 
     @contextmanager
     def credentials(self) -> Iterator[Running]:
@@ -192,8 +208,11 @@ class Cluster:
     def wait(self, holds: Callable[[], bool], process: Running | None = None, seconds: float = 40.0) -> None:
         """Wait until something holds; say what a process wrote when it ends instead."""
         deadline = time.monotonic() + seconds
-        while not holds():
-            if process is not None and process.process.poll() is not None:
+        while True:
+            done = holds()
+            if process is not None and process.process.poll() is not None:  # another's may have answered in its place
                 raise AssertionError(f"left with {process.process.returncode}: {process.log}")
+            if done:
+                return
             assert time.monotonic() < deadline, process.log if process is not None else "it does not come"
             time.sleep(0.02)
