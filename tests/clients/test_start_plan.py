@@ -12,8 +12,9 @@ import pytest
 
 from services.chassis.secret import Secret
 from services.gateway.wire.formats import WireFormat
-from tests.support.npm_clients import CLAUDE_CODE
+from tests.support.npm_clients import CLAUDE_CODE, SECONDS
 from tests.support.start_plan import START_PATH, running_start_plan
+from tests.support.stream_validators import check_anthropic_stream
 
 pytestmark = pytest.mark.clients
 
@@ -33,7 +34,9 @@ async def test_claude_code_completes_a_tool_round_trip_with_a_captcha_in_the_mid
         agent = asyncio.to_thread(CLAUDE_CODE.run, plan.gateway.url, KEY, prompt, place, files)
         running = plan.calls.start(agent, name="agent")
         await plan.person.asked()
-        await asyncio.sleep(1.0)  # so long that keep-alives go out
+        async with asyncio.timeout(SECONDS):
+            while b": keep-alive" not in plan.gateway.answers[-1].body:
+                await asyncio.sleep(0.05)
         await plan.person.complete("token-of-the-owner")
         run = await running
 
@@ -44,4 +47,9 @@ async def test_claude_code_completes_a_tool_round_trip_with_a_captcha_in_the_mid
     assert [START_PATH[upstream]] * 3 == [request.path for request in plan.upstream]
     assert [None, None, "token-of-the-owner"] == plan.tokens
     assert plan.upstream[1].body == plan.upstream[2].body
+    calling, answering = plan.gateway.answers
+    assert [(200, True), (200, True)] == [(answer.status, answer.whole) for answer in (calling, answering)]
+    [call] = check_anthropic_stream(calling.body).tools
+    assert json.loads(call.arguments)["command"] == "sort words.txt | tee made.txt"
+    assert call.id in plan.upstream[2].body.decode()
     assert "apricot\\nquince" in json.dumps(json.loads(plan.upstream[2].body)["messages"])

@@ -1,13 +1,16 @@
 """
-Keeps a copy of every answer an ASGI application sends: what a client got, byte for byte.
+Keeps a copy of every answer an application sends: what a client got, byte for byte, by way of ASGI or without it.
 
     tee = AnswerTee(app)
-    ... serve `tee` ...
+    ... serve `tee`, and `tee.direct(routes)` in the place of the listener's direct routes ...
     [answer] = tee.answers
 """
 
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from services.chassis.direct import DirectCycle, DirectRoute, Serve
 
 
 @dataclass
@@ -62,3 +65,51 @@ class AnswerTee:
             await send(message)
 
         await self._app(scope, receive, copied)
+
+    def direct(self, routes: Mapping[bytes, DirectRoute]) -> dict[bytes, DirectRoute]:
+        """Return the routes, with a copy kept of what they send as well."""
+        return {path: _TappedRoute(route, self.answers) for path, route in routes.items()}
+
+
+class _TappedRoute:
+    def __init__(self, route: DirectRoute, answers: list[Answer]) -> None:
+        self._route = route
+        self._answers = answers
+
+    def admit(self, method: bytes, path: bytes, headers: dict[bytes, bytes], peer: str | None) -> Serve | None:
+        serve = self._route.admit(method, path, headers, peer)
+        if serve is None:
+            return None  # the application answers, which is watched too
+        name, _, query = path.partition(b"?")
+        answer = Answer(method.decode(), name.decode(), query, tuple(headers.items()))
+        self._answers.append(answer)
+
+        def tapped(cycle: DirectCycle) -> Coroutine[Any, Any, None]:
+            watched: Any = _TappedCycle(cycle, answer)
+            return serve(watched)
+
+        return tapped
+
+
+class _TappedCycle:
+    """One request and its answer, as the route sees it."""
+
+    def __init__(self, cycle: DirectCycle, answer: Answer) -> None:
+        self._cycle = cycle
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cycle, name)
+
+    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._answer.status, self._answer.headers = status, tuple(headers)
+        self._cycle.start(status, self._answer.headers)
+
+    def write(self, data: bytes) -> bool:
+        self._answer.parts.append(data)
+        return self._cycle.write(data)
+
+    def finish(self, data: bytes = b"") -> None:
+        self._answer.parts.append(data)
+        self._answer.whole = True
+        self._cycle.finish(data)

@@ -54,7 +54,7 @@ class RunningGateway:
         self._simulator = simulator
         public, admin = listeners(settings, gateway)
         self.server = Server(
-            [msgspec.structs.replace(public, app=tee), admin],
+            [msgspec.structs.replace(public, app=tee, direct=tee.direct(public.direct)), admin],
             drain_seconds=settings.limits.drain,
             health=gateway.health,
             on_deadline=lambda: end_streams(gateway),
