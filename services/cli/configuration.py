@@ -1,7 +1,7 @@
 """Reads the configuration for every command: which file counts, the environment, options; faults end the program."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -48,13 +48,14 @@ def load(
     given: Path | None,
     environ: Mapping[str, str] | None = None,
     options: Mapping[str, tuple[str, str]] | None = None,
+    read: Callable[[str], str] = read_text,
 ) -> Loaded[GatewaySettings]:
     """Read the gateway's settings; a file that was named and cannot be read is a fault as any other."""
     environ = os.environ if environ is None else environ
     found = find_file(given, environ)
     text, fault = None, None
     try:
-        text = None if found.path is None else read_text(str(found.path))
+        text = None if found.path is None else read(str(found.path))
     except OSError as error:
         fault = f"cannot read {found.path}: {(error.strerror or 'unreadable').lower()}"
     except UnicodeDecodeError:
@@ -64,17 +65,40 @@ def load(
         text,
         environ,
         VARIABLES,
-        read_file=read_text,
+        read_file=read,
         file_name=str(found.path or DEFAULT_FILE),
         options=options,
         validate=lambda settings: (
             *complaints(settings),
-            *system_blocks.complaints(settings.start_plan, read_text),
+            *system_blocks.complaints(settings.start_plan, read),
         ),
     )
     if fault is None:
         return loaded
     return msgspec.structs.replace(loaded, faults=(Fault(place=found.named_by, path="", message=fault), *loaded.faults))
+
+
+class SettingsSource:
+    """The same settings read again and again, and which files they come from; for a process that looks for changes."""
+
+    def __init__(self, given: Path | None, options: Mapping[str, tuple[str, str]]) -> None:
+        self._given = given
+        self._options = options
+        self._files: dict[Path, None] = {}
+        _ = self.load()  # for the names of the files; what is wrong with them was said before
+
+    def load(self) -> Loaded[GatewaySettings]:
+        """Read everything anew."""
+        self._files = {}
+        return load(self._given, options=self._options, read=self._read)
+
+    def files(self) -> Collection[Path]:
+        """Return what was read, or tried to."""
+        return tuple(self._files)
+
+    def _read(self, name: str) -> str:
+        self._files[Path(name).expanduser()] = None
+        return read_text(name)
 
 
 def settings_or_exit(

@@ -4,7 +4,7 @@ import typer
 
 from services.chassis.listening import CannotListen
 from services.chassis.trust import CaFileUnusable
-from services.cli.configuration import settings_or_exit
+from services.cli.configuration import SettingsSource, settings_or_exit
 from services.cli.exits import Exit
 from services.cli.output import complain
 from services.cli.serve import ConfigArgument, PortOption, listening_options, require_key
@@ -28,7 +28,7 @@ def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
     if not leasing.has_service(settings) and not start_plan_passes.has_service(settings):
         require_key(settings, logins=False)  # a login is of use to a gateway by way of another service only
     try:
-        code = process.serve(settings)
+        code = process.serve(settings, SettingsSource(config, listening_options(port)))
     except CannotListen as error:
         complain(str(error))
         code = Exit.UNAVAILABLE

@@ -53,12 +53,18 @@ def families_of_services() -> "dict[str, tuple[Family, ...]]":
     from services.captcha import metrics as captcha  # noqa: PLC0415 - as above
     from services.chassis import certificates, otlp, telemetry  # noqa: PLC0415 - heavy imports stay out of the other commands
     from services.credentials import metrics as credentials  # noqa: PLC0415 - as above
-    from services.gateway import gate_metrics, quota_poller, usage_book  # noqa: PLC0415 - as above
+    from services.gateway import gate_metrics, quota_poller, reloading, usage_book  # noqa: PLC0415 - as above
     from services.gateway import metrics as gateway  # noqa: PLC0415 - as above
 
     return {
         "every process": (*telemetry.CHASSIS, *telemetry.PROCESS, *otlp.FAMILIES, *certificates.FAMILIES),
-        "gateway": (*gateway.FAMILIES, *gate_metrics.FAMILIES, *usage_book.FAMILIES, *quota_poller.FAMILIES),
+        "gateway": (
+            *gateway.FAMILIES,
+            *reloading.FAMILIES,
+            *gate_metrics.FAMILIES,
+            *usage_book.FAMILIES,
+            *quota_poller.FAMILIES,
+        ),
         "credentials": credentials.FAMILIES,
         "captcha": captcha.FAMILIES,
     }

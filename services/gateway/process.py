@@ -13,7 +13,7 @@ from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.instruments import instruments
 from services.chassis.logs import set_up
 from services.chassis.problem import Headers
-from services.chassis.process import harden, run
+from services.chassis.process import Tasks, harden, run
 from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
 from services.chassis.site import Listener
@@ -23,6 +23,7 @@ from services.gateway.admin import create_admin
 from services.gateway.app import Gateway, create_gateway
 from services.gateway.identity import uuid4_of
 from services.gateway.leasing import Leasing, client_of, has_service
+from services.gateway.reloading import Reloading, Source
 from services.gateway.rescue import dialect_of_path
 from services.gateway.routes.completion import PATHS
 from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
@@ -100,26 +101,32 @@ def end_streams(gateway: Gateway) -> None:
     gateway.keeper.end_all(draining(retry_after=1.0))
 
 
-def serve(settings: GatewaySettings) -> int:
-    """Serve until told to stop; returns the exit code."""
+def serve(settings: GatewaySettings, source: Source | None = None) -> int:
+    """Serve until told to stop, taking over changed keys of `source`; returns the exit code."""
     set_up(settings.logging.level, settings.logging.format)
     harden()
-    return run(_serve(settings))
+    return run(_serve(settings, source))
 
 
-async def _serve(settings: GatewaySettings) -> int:
+async def _serve(settings: GatewaySettings, source: Source | None) -> int:
     async with contextlib.AsyncExitStack() as stack:
-        leasing = None
+        leasing, remake = None, None
         if has_service(settings):
             client = client_of(settings)
             stack.push_async_callback(client.aclose)
             await client.start()  # without an answer the gateway starts all the same, and is not ready
             leasing = Leasing(settings, client)
+            remake = functools.partial(Leasing, client=client)
         captcha = None
         if start_plan_passes.has_service(settings):
             captcha = start_plan_passes.client_of(settings)
             stack.push_async_callback(captcha.aclose)
-        return await serve_gateway(settings, leasing, captcha)
+        registry = CollectorRegistry()
+        reloading = Reloading(settings, registry, remake)
+        if source is not None:
+            tasks = await stack.enter_async_context(Tasks())
+            _ = tasks.start(reloading.watch(source), name="configuration")
+        return await serve_gateway(settings, leasing, captcha, registry=registry, reloading=reloading)
 
 
 async def serve_gateway(
@@ -129,6 +136,7 @@ async def serve_gateway(
     *,
     admin_host: str | None = None,
     registry: CollectorRegistry | None = None,
+    reloading: Reloading | None = None,
     more: Sequence[Listener] = (),
     on_started: Callable[[Server], None] | None = None,
     on_drain: Callable[[], None] | None = None,
@@ -137,8 +145,11 @@ async def serve_gateway(
     registry = registry or CollectorRegistry()
     seen = instruments("gateway", registry, settings.telemetry.otlp_endpoint)
     with_them = functools.partial(create_gateway, settings, captcha=captcha, registry=registry, instruments=seen)
-    gateway = (
-        with_them() if leasing is None else with_them(leases=leasing.leases, keys=leasing.keys, health=leasing.health)
+    parts: Reloading | Leasing | None = reloading or leasing
+    gateway = with_them(
+        leases=None if parts is None else parts.leases,
+        keys=None if parts is None else parts.keys,
+        health=None if leasing is None else leasing.health,
     )
     async with watching(settings, gateway, leasing, seen.close) as status:
         return await serve_listeners(
