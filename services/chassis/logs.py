@@ -9,7 +9,7 @@ import functools
 import logging
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -95,6 +95,36 @@ class ConsoleFormatter(logging.Formatter):
         return redacted(line)
 
 
+class CompactFormatter(ConsoleFormatter):
+    """For people who watch: a request is one short line, everything else as on the console."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
+        fields: Mapping[str, Any] = getattr(record, "fields", {})
+        if record.exc_info or "total_ms" not in fields:
+            return super().format(record)
+        clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
+        return redacted(f"{clock} {' '.join(_compact(fields))}")
+
+
+def _compact(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words of a request's short line: how it ended, what it was, how long it took, what it cost."""
+    yield str(fields.get("status"))
+    yield f"{fields.get('route')} {fields.get('model') or '-'}"
+    if fields.get("cancelled"):
+        yield "client left"
+    elif fields.get("code") or fields.get("upstream_code"):
+        yield " ".join(str(code) for code in (fields.get("code"), fields.get("upstream_code")) if code)
+    first = fields.get("first_byte_ms")
+    yield f"{fields['total_ms'] / 1000:.2f}s" + ("" if first is None else f" (first {first / 1000:.2f}s)")
+    if fields.get("output_tokens") is not None:
+        cached = fields.get("cached_tokens")
+        yield f"in {fields.get('input_tokens') or 0}{f'+{cached}' if cached else ''} out {fields['output_tokens']}"
+    if fields.get("attempts", 1) > 1:
+        yield f"{fields['attempts']} tries"
+    yield f"[{fields.get('key_id')}] {fields.get('request_id')}"
+
+
 class LineHandler(logging.Handler):
     """Writes lines to a stream: one by one, or all that come inside `together` in one piece."""
 
@@ -151,13 +181,21 @@ def log_all(logger: logging.Logger, event: str, entries: Sequence[Entry]) -> Non
                 handler.handle(record)
 
 
+_FORMATTERS: Final = {"json": JsonFormatter, "console": ConsoleFormatter, "compact": CompactFormatter}
+_LEVELS: Final = {"trace": logging.DEBUG, "silent": logging.CRITICAL + 1}  # words of the seed's that Python lacks
+
+
 def set_up(level: str, style: str, stream: TextIO = sys.stderr) -> None:
-    """Send every logger's records to one stream; `style` is json, console or auto (console on a terminal)."""
-    json_lines = style == "json" or (style == "auto" and not stream.isatty())
+    """
+    Send every logger's records to one stream.
+
+    `style` is json, console (every field), compact (a short line for a request) or auto (compact on a terminal).
+    """
+    chosen = ("compact" if stream.isatty() else "json") if style == "auto" else style
     handler = LineHandler(stream)
-    handler.setFormatter(JsonFormatter() if json_lines else ConsoleFormatter())
+    handler.setFormatter(_FORMATTERS[chosen]())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(_LEVELS.get(level, level.upper()))
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

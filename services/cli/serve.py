@@ -59,6 +59,9 @@ def serve(
         bool, typer.Option("--demo", help="Use the built-in simulator as upstream: no account, no key.")
     ] = False,
     port: PortOption = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Log what happens inside, and each request's headers without their secrets.")
+    ] = False,
 ) -> None:
     """
     Run everything in one process: what a laptop needs.
@@ -75,7 +78,8 @@ def serve(
       zcode-proxy serve --demo
       zcode-proxy env claude-code   (in another terminal: how to point Claude Code here)
     """
-    settings = settings_or_exit(config, listening_options(port))
+    level = {"logging.level": ("--debug", "debug")} if debug else {}
+    settings = settings_or_exit(config, listening_options(port) | level)
     if not demo:
         require_key(settings, logins=True)
     from services import all_in_one  # noqa: PLC0415 - the server's imports stay out of the other commands

@@ -25,6 +25,7 @@ from services.gateway import settings_rules as rules
 from services.gateway.admission import Slots
 from services.gateway.catalogue import Catalogue
 from services.gateway.cors import Cors
+from services.gateway.debugged import DebuggedRoute
 from services.gateway.delivery import DeliverySettings
 from services.gateway.dialect import Dialect
 from services.gateway.entry import Entry, HotRoute
@@ -176,10 +177,12 @@ def _traced_routes(
 ) -> dict[str, HotRoute]:
     """Return the data path, within spans where traces are wanted; without them a request knows nothing of any."""
     traces = seen.traces
+    hot = _hot_routes(settings, exchange, observer if traces is None else TracedObserver(observer), clock)
+    if settings.logging.level in ("trace", "debug"):
+        hot = {path: DebuggedRoute(route) for path, route in hot.items()}
     if traces is None:
-        return _hot_routes(settings, exchange, observer, clock)
+        return hot
     believes = settings.telemetry.accept_traceparent
-    hot = _hot_routes(settings, exchange, TracedObserver(observer), clock)
     return {path: TracedRoute(route, traces, traces.sampler, believes=believes) for path, route in hot.items()}
 
 

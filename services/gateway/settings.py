@@ -187,7 +187,7 @@ class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
         Meta(description="the least grave that is logged"),
     ] = "info"
     format: Annotated[
-        Literal["auto", "json", "console"], Meta(description="auto: console on a terminal, else json")
+        Literal["auto", "json", "console", "compact"], Meta(description="auto: compact on a terminal, else json")
     ] = "auto"
 
 

@@ -122,6 +122,7 @@ def test_nothing_planted_is_found_in_anything_that_is_written_or_shown(tmp_path:
 
     assert len(told) >= 8
     assert served.log.read_text().count('"event":"request"') >= 8
+    assert served.log.read_text().count('"event":"headers"') >= 8
     for name, places in {
         "the log": [served.log.read_bytes()],
         "traces": traces.raw,

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.chassis.logs import ConsoleFormatter, JsonFormatter, LineHandler, log_all, redacted, set_up, vetted, word
+from services.chassis.logs import (
+    CompactFormatter,
+    ConsoleFormatter,
+    JsonFormatter,
+    LineHandler,
+    log_all,
+    redacted,
+    set_up,
+    vetted,
+    word,
+)
 
 SECRETS = [
     "zrp_abcdefghijkl_" + "A1b2C3d4E5" * 4 + "xyz",
@@ -160,3 +170,41 @@ def test_libraries_that_log_per_request_are_quiet(stream: Counting) -> None:
 )
 def test_a_code_is_a_short_word_or_not_shown(code: str | None, shown: str | None) -> None:
     assert shown == word(code)
+
+
+def _request(**more: object) -> logging.LogRecord:
+    fields = {"status": 200, "route": "/v1/messages", "model": "glm-5.2", "total_ms": 1240.0, "key_id": "laptop"}
+    return _record("request", fields=fields | {"request_id": "4f1c"} | more)
+
+
+def test_a_request_is_one_short_line_for_who_watches() -> None:
+    line = CompactFormatter().format(
+        _request(first_byte_ms=410.0, input_tokens=120, cached_tokens=20, output_tokens=300, attempts=2)
+    )
+
+    assert line[8:] == " 200 /v1/messages glm-5.2 1.24s (first 0.41s) in 120+20 out 300 2 tries [laptop] 4f1c"
+
+
+def test_a_short_line_says_why_it_failed() -> None:
+    failed = CompactFormatter().format(_request(status=429, code="rate_limited", upstream_code="1302"))
+    assert failed[8:] == " 429 /v1/messages glm-5.2 rate_limited 1302 1.24s [laptop] 4f1c"
+
+    left = CompactFormatter().format(_request(status=499, cancelled=True, model=""))
+    assert left[8:] == " 499 /v1/messages - client left 1.24s [laptop] 4f1c"
+
+
+def test_what_is_no_request_is_as_on_the_console() -> None:
+    record = _record("draining", fields={"a": 1})
+
+    assert ConsoleFormatter().format(record) == CompactFormatter().format(record)
+
+
+@pytest.mark.parametrize(("level", "heard"), [("trace", 3), ("debug", 3), ("warn", 1), ("fatal", 0), ("silent", 0)])
+def test_every_word_for_a_level_is_understood(level: str, heard: int, stream: Counting) -> None:
+    set_up(level, "json", stream)
+    log = logging.getLogger("zcode.test")
+    log.debug("one")
+    log.info("two")
+    log.error("three")
+
+    assert heard == stream.writes
