@@ -253,6 +253,7 @@ VARIABLES: Final = Variables(
         "ZCODE_PROXY_CREDENTIAL_SECRET",
         "ZCODE_CLIENT_KEY",
         "ZCODE_SIMULATOR_",
+        "ZCODE_CREDENTIALS_SERVER",
         "ZCODE_TEST_",
     ),
     # What newer versions of the seed project may write into the same file: worth a warning, not a refusal to start.
