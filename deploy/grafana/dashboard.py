@@ -450,6 +450,16 @@ ROWS: list[tuple[str, list[Panel]]] = [
                 {},
             ),
             (
+                "Configuration: 1 in order, 0 a change was refused; a restart is needed",
+                "none",
+                6,
+                [
+                    (gauge("zcode_config_reload_success", "instance", "min"), "in order {{instance}}"),
+                    (gauge("zcode_config_restart_needed", "instance"), "restart needed {{instance}}"),
+                ],
+                {"max": 1, "runbook": "configuration"},
+            ),
+            (
                 "Up for",
                 "s",
                 6,

@@ -27,8 +27,13 @@ from tests.support.simulator_process import simulator_process
 RULES = CHART / "alerts" / "zcode.rules.yaml"
 OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0"}
 
-# Nothing that a healthy system does makes these: a record that was tampered with, a captcha that a person passed.
-NEVER_HERE = ("zcode_undecryptable_records_total", "zcode_captcha_outcomes_total", "zcode_captcha_page_events_total")
+# A record that was tampered with, a captcha that a person passed; and what only a gateway of its own tells.
+NEVER_HERE = (
+    "zcode_undecryptable_records_total",
+    "zcode_captcha_outcomes_total",
+    "zcode_captcha_page_events_total",
+    "zcode_config_",
+)
 
 
 def _providers(origin: str) -> dict[str, Any]:
