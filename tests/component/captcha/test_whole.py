@@ -38,10 +38,12 @@ def _environment() -> dict[str, str]:
 
 
 def _config(home: Path, origin: str, more: dict[str, Any]) -> dict[str, Any]:
-    port = free_port()
-    captcha = {"port": port, "adminPort": free_port(), "sdkUrl": origin + WIDGET_PATH, "timeoutMs": 100_000}
+    ports: set[int] = set()
+    while len(ports) < 3:
+        ports.add(free_port())
+    captcha = {"port": ports.pop(), "adminPort": ports.pop(), "sdkUrl": origin + WIDGET_PATH, "timeoutMs": 100_000}
     settings = {
-        "server": {"port": free_port(), "adminPort": 0},
+        "server": {"port": ports.pop(), "adminPort": 0},
         "plan": "start-plan",
         "startPlan": {"base": origin + BASE, "configsUrl": origin + CONFIGS_PATH, "jwt": JWT},
         "store": {"dir": str(home / "store")},
@@ -70,7 +72,8 @@ async def _process(home: Path, *argv: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        process.send_signal(signal.SIGTERM)
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
         code = await process.wait()
         text = log.read_text()
         assert (code, "Traceback" in text) == (0, False), text
