@@ -91,27 +91,27 @@ class StoreWriters:
                     raise TimeoutError("the writer is silent")
                 os.kill(child, signal.SIGKILL)
                 deadline = math.inf
+            # What the writer has said comes first: it said so before it made the call that waits.
+            if self._socket in ready:
+                data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 1)
+                *lines, buffer = (buffer + data).split(b"\n")
+                for line in lines:
+                    word, number = line.split()
+                    match word:
+                        case b"pid":
+                            child, deadline = int(number), time.monotonic() + kill_after
+                        case b"done":
+                            outcome.signal = int(number)
+                            if supervisor is not None:
+                                supervisor.close()
+                            return outcome
+                        case b"ok":
+                            outcome.acknowledged.append(int(number))
+                        case b"no":
+                            outcome.refused.append(int(number))
+                supervisor = Supervisor(descriptors[0]) if descriptors else supervisor
             if supervisor is not None and supervisor in ready:
                 self._supervise(supervisor, round_, outcome, decide, child)
-            if self._socket not in ready:
-                continue
-            data, descriptors, _, _ = socket.recv_fds(self._socket, 65536, 1)
-            supervisor = Supervisor(descriptors[0]) if descriptors else supervisor
-            *lines, buffer = (buffer + data).split(b"\n")
-            for line in lines:
-                word, number = line.split()
-                match word:
-                    case b"pid":
-                        child, deadline = int(number), time.monotonic() + kill_after
-                    case b"done":
-                        outcome.signal = int(number)
-                        if supervisor is not None:
-                            supervisor.close()
-                        return outcome
-                    case b"ok":
-                        outcome.acknowledged.append(int(number))
-                    case b"no":
-                        outcome.refused.append(int(number))
 
     def _supervise(
         self,
