@@ -3,6 +3,7 @@
 import typer
 
 from services.chassis.listening import CannotListen
+from services.chassis.storage import StoreRefused
 from services.chassis.trust import CaFileUnusable
 from services.cli.configuration import SettingsSource, settings_or_exit
 from services.cli.exits import Exit
@@ -35,4 +36,7 @@ def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
     except CaFileUnusable as error:
         complain(str(error))
         code = Exit.CONFIGURATION
+    except StoreRefused as error:
+        complain(str(error))
+        code = Exit.KEYRING
     raise typer.Exit(code)

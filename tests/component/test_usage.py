@@ -1,9 +1,12 @@
 """What was used is written down while serving, survives the process, and is shown by a command."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.support.laptop import Laptop
 from tests.support.simulator_process import simulator_process
@@ -41,3 +44,22 @@ def test_nothing_is_kept_where_it_is_not_wanted(tmp_path: Path) -> None:
     assert "zcode_requests_total{" not in counted
     assert not laptop.store.exists()
     laptop.command("usage", "--since", "soon", code=2)
+
+
+@pytest.mark.parametrize("command", ["gateway", "usage", "quota"])
+def test_a_store_that_cannot_be_meant_is_said_without_a_stack_trace(command: str, tmp_path: Path) -> None:
+    laptop = Laptop(tmp_path, "http://127.0.0.1:9", store={"url": "redis://user:hunter2-hunter2@:nothing"})
+    done = subprocess.run(
+        [sys.executable, "-m", "services", command],
+        cwd=laptop.home,
+        env=laptop.environment(ZCODE_PROXY_CONFIG="config.yaml"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode in (64, 69, 78), done.stderr
+    assert "store.url" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
