@@ -44,7 +44,7 @@ async def _one_call_per_expiry(arena: Arena, expiries: int) -> None:
     logins = 5
     arena.provider.set(expires_in=0.4, delay=(0.0, 0.03))
     names = [await arena.add() for _ in range(logins)]
-    workers = [arena.spawn(slot, lease=10.0) for slot in range(6)]
+    workers = [arena.spawn(slot, lease=30.0, timeout=10.0) for slot in range(6)]
     await eventually(partial(_reached, arena, names, 1 + expiries // logins), seconds=expiries)
     await _end(workers)
     versions = [(await arena.read(name)).version - 1 for name in names]
