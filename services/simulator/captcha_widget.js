@@ -16,6 +16,7 @@
 
   function puzzle(options) {
     const place = document.querySelector(options.element);
+    if (place.childElementCount) return;
     const box = document.createElement("div");
     box.setAttribute("role", "group");
     box.setAttribute("aria-label", "Simulated puzzle");
@@ -36,12 +37,16 @@
 
   window.initAliyunCaptcha = (options) => {
     const button = document.querySelector(options.button);
+    const mask = document.createElement("div"); // the real one leaves such parts in the page as well
+    mask.id = "aliyunCaptcha-mask";
+    mask.hidden = true;
+    document.body.append(mask);
     options.getInstance?.({ refresh() {}, show() {}, hide() {} });
     button.addEventListener("click", () => {
       if (behaviour === "pass") token(options);
       else if (behaviour === "puzzle") puzzle(options);
       else if (behaviour === "error") options.onError?.({ code: "INIT_FAIL", msg: "simulated" });
       else options.fail?.({ verifyResult: false, verifyCode: behaviour, certifyId: "simulated" });
-    }, { once: true });
+    });
   };
 })();

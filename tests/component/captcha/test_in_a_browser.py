@@ -65,6 +65,8 @@ async def test_several_requests_take_several_clicks(page: Page, running: Running
         await ready(page)
         await page.click("#start")
         await says(page, f"{left} requests" if left > 1 else "A request" if left else "No token")
+    await ready(page)
+    assert await page.locator("[id^=aliyunCaptcha-]").count() == 1  # a page may hold one widget
 
     assert sorted([await released(each) for each in waiting]) == sorted(running.simulator.captcha.issued)
 

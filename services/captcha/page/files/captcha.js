@@ -12,6 +12,7 @@ let widget = "none"; // none | loading | ready | checking | failed
 let problem = null; // [word, values] that is shown
 let handed = 0;
 let renewal = 0;
+let instance = null; // of the widget
 let tries = 0; // to load the widget
 let events = null;
 let away = false;
@@ -223,10 +224,17 @@ function loadFailed(script) {
   trouble("load", problem?.[0].startsWith("failedBlocked") ? problem : ["failedLoad", { host: new URL(sdk.url).host }]);
 }
 
+function dismantle() { // a page may hold one widget only, and it leaves parts outside of its place
+  try { instance?.destroyCaptcha?.(); } catch { /* it is going anyway */ }
+  instance = null;
+  $("widget").replaceChildren();
+  for (const part of document.querySelectorAll("[id^=aliyunCaptcha-]")) part.remove();
+}
+
 function mount() { // sets the widget up anew; a fresh button, because the old one has the old widget's listeners
+  dismantle();
   const button = $("start").cloneNode(true);
   $("start").replaceWith(button);
-  $("widget").replaceChildren();
   button.addEventListener("click", () => { setProblem(null); $("good").hidden = true; });
   clearTimeout(renewal);
   renewal = setTimeout(() => { if (widget === "ready") mount(); }, RENEW_MS);
@@ -238,7 +246,7 @@ function mount() { // sets the widget up anew; a fresh button, because the old o
     button: "#start",
     language: language === "zh" ? "cn" : "en",
     slideStyle: { width: Math.min(360, document.documentElement.clientWidth - 56), height: 40 },
-    getInstance: () => {},
+    getInstance: (made) => { instance = made; },
     success: (param) => handIn(param, "widget"),
     fail: (result) => attemptFailed(result?.verifyCode ?? result?.code ?? ""),
     onError: (error) => attemptFailed("", error?.code ?? error?.msg ?? "?"),
@@ -247,10 +255,11 @@ function mount() { // sets the widget up anew; a fresh button, because the old o
   render();
 }
 
-function attemptFailed(code, error) {
+function attemptFailed(code, error) { // after a plain refusal the widget goes on by itself; the rest ends it
   const known = ["F001", "F008", "F014", "F019"].includes(code);
   const shown = error ? ["failedError", { code: error }] : known ? [`failed${code}`] : ["failedFail", { code }];
   trouble(error ? "error" : known ? code : "fail", shown);
+  if (!error && !["F008", "F014", "F019"].includes(code)) return;
   mount();
   $("start").focus();
 }
