@@ -35,7 +35,7 @@ def _cluster(home: Path, origin: str, traces: Collector) -> Cluster:
         "telemetry": {"quotaSeconds": 0},
     }
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
-    return Cluster(home / "cluster", origin, uds=True, environment=environment, more=more)
+    return Cluster(home / "cluster", origin, socket=True, environment=environment, more=more)
 
 
 @contextmanager
