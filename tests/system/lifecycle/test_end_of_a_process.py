@@ -94,7 +94,7 @@ async def _end_within(member: Member, drain: float, *, signals: int, script: str
         for _ in range(signals):
             member.signal(signal.SIGTERM)
             await asyncio.sleep(0.2)
-        await asyncio.to_thread(member.wait, drain + ROOM)
+        await asyncio.to_thread(member.wait, ROOM + (drain if signals == 1 else 5.0))
         took = time.monotonic() - began
         for reader in readers:
             with contextlib.suppress(httpx2.HTTPError):
