@@ -24,6 +24,7 @@ CI = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").gl
 OLD, MIDDLE, NEW = "1.29.0", "1.32.0", "1.37.0"
 APIS = ("monitoring.coreos.com/v1", "keda.sh/v1alpha1", "gateway.networking.k8s.io/v1")
 RELEASE, NAMESPACE = "rel", "apps"
+ROOT_OF_SECRETS = "/run/secrets/"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
