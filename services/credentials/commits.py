@@ -57,6 +57,7 @@ class Commits:
         self._observer = observer
         self._failpoints = failpoints
         self.pending: dict[str, Credential] = {}  # answered, but the store does not have it yet
+        self.holders: dict[str, str] = {}  # who has the lease on what is pending, for whoever commits it
         self.contested: set[str] = set()  # two answers for one token: to be made anew at once
 
     async def take(self, basis: Credential, entry: Entry) -> Credential | None:
@@ -132,14 +133,25 @@ class Commits:
         return left
 
     async def _replay(self, name: str, entry: Entry, lease: float) -> bool:
-        id_, owner = entry.credential_id, secrets.token_hex(8)
+        id_ = entry.credential_id
+        owner = self.holders.get(id_) or secrets.token_hex(8)
         if not isinstance(await self._store.acquire(CREDENTIAL, id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):
             return False
+        # Until the answer is in the store, the store has a token that has been used: nobody else is to use it again.
+        self.holders[id_] = owner
         try:
-            return await self.commit(name, entry) is not None
-        finally:
-            with contextlib.suppress(StoreUnavailable):
-                await self._store.release(CREDENTIAL, id_, owner)
+            if await self.commit(name, entry) is None:
+                return False
+        except (NotFound, Undecryptable):
+            await self._let_go(id_, owner)
+            raise
+        await self._let_go(id_, owner)
+        return True
+
+    async def _let_go(self, id_: str, owner: str) -> None:
+        self.holders.pop(id_, None)
+        with contextlib.suppress(StoreUnavailable):  # it ends by itself
+            await self._store.release(CREDENTIAL, id_, owner)
 
     # -- intents: that a token was, or is about to be, used
 

@@ -88,12 +88,13 @@ class Refresher:
     async def run(self, record: Credential, mode: RefreshMode, policy: Policy) -> Outcome:
         """Make a record anew; a store or a provider that fails is an outcome. Raises NotFound, Undecryptable."""
         attempt = _Attempt(self._parts, record.id, mode, policy, self._stopping)
+        outcome = Outcome(End.BUSY, record)
         try:
             outcome = await _walk(refresh(record, mode, policy), attempt)
         except (StoreUnavailable, _Stopped):
-            return Outcome(End.BUSY, record)
+            return outcome
         finally:
-            await attempt.close()
+            await attempt.close(pending=outcome.end is End.PENDING)
         if outcome.end is End.PENDING:
             return msgspec.structs.replace(outcome, record=self._parts.commits.pending.get(record.id, record))
         return outcome
@@ -156,12 +157,15 @@ class _Attempt:
             case Forget(record=record):
                 await self._parts.commits.forget(self._id, epoch(record))
 
-    async def close(self) -> None:
-        """Give the lease back."""
+    async def close(self, *, pending: bool) -> None:
+        """Give the lease back, or leave it to whoever commits the answer that the store does not have yet."""
         if self._watchdog is not None:
             self._watchdog.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watchdog
+        if pending:
+            self._parts.commits.holders[self._id] = self._owner
+            return
         with contextlib.suppress(StoreUnavailable):  # it ends by itself
             await self._parts.store.release(CREDENTIAL, self._id, self._owner)
 

@@ -10,8 +10,9 @@ from services.credentials.records import Secrets
 from services.credentials.refresh import Policy
 from services.credentials.renewals import RenewalSettings
 from services.credentials.stores.memory import MemoryStore
-from services.credentials.stores.port import StoreUnavailable
+from services.credentials.stores.port import Busy, Granted, StoreUnavailable
 from services.credentials.token_provider import RefreshedSecrets, RefreshMode
+from services.credentials.vault import CREDENTIAL
 from tests.support.credentials import credential, running_broker
 
 LEASE = 3.0
@@ -64,3 +65,55 @@ async def test_a_lease_outlives_a_store_that_stumbles_three_times(tmp_path: Path
             held = await store.held
 
     assert held
+
+
+class DeafStore(MemoryStore):
+    """A store that takes no record while it is `deaf`, and keeps leases all the same."""
+
+    deaf = False
+
+    async def put(self, kind: str, id_: str, value: bytes, *, kid: int, expected: int) -> bool:
+        if self.deaf:
+            raise StoreUnavailable("away")
+        return await super().put(kind, id_, value, kid=kid, expected=expected)
+
+
+def _spooled(directory: Path) -> bool:
+    return any(directory.rglob("*.spool"))
+
+
+class QuickVendor:
+    """A provider that answers at once, when the store has just gone deaf."""
+
+    def __init__(self, store: DeafStore) -> None:
+        self._store = store
+        self.calls = 0
+
+    async def refresh(self, secrets: Secrets, mode: RefreshMode) -> RefreshedSecrets:
+        del mode
+        self.calls += 1
+        self._store.deaf = True
+        return RefreshedSecrets(secrets=secrets, expires_in=3600.0)
+
+
+@pytest.mark.promise("P-11")
+async def test_the_lease_is_kept_until_the_answer_is_in_the_store(tmp_path: Path) -> None:
+    """Shown to fail once by: giving it back although the answer is in the spool, which lets others use the token again."""
+    store = DeafStore()
+    vendor = QuickVendor(store)
+    settings = BrokerSettings(renewal=RenewalSettings(policy=Policy(lease=30.0)), tick=0.01)
+    async with running_broker(tmp_path, store=store, providers={"zai": vendor}, settings=settings) as service:
+        record = credential(api_key="key-0", access_token="at", expires_at=await store.now() + 1.0)
+        await service.add(record)
+        async with asyncio.timeout(20):
+            while not _spooled(tmp_path):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            other = await store.acquire(CREDENTIAL, record.id, "another replica", ttl=1.0, seen=99)
+            store.deaf = False
+            while not isinstance(await store.acquire(CREDENTIAL, record.id, "another", ttl=1.0, seen=99), Granted):
+                await asyncio.sleep(0.01)
+
+    assert isinstance(other, Busy)
+    assert not _spooled(tmp_path)
+    assert 1 == vendor.calls
