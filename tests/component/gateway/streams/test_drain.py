@@ -16,11 +16,13 @@ DRAIN = 1.5  # seconds; a third of it before its end the streams are ended
 
 async def _while_stopping(gateway: RunningGateway, *requests: bytes) -> tuple[bool, list[Streamed]]:
     """Send requests, stop the gateway while they are served; return whether all ended by themselves, and the answers."""
-    asked = [asyncio.ensure_future(ask(gateway.port, request)) for request in requests]
-    for _ in range(100):
-        if gateway.server.sites[0].running == len(requests):
-            break
-        await asyncio.sleep(0.01)
+    asked = []
+    for request in requests:
+        asked.append(asyncio.ensure_future(ask(gateway.port, request)))
+        for _ in range(500):  # one after the other, so that the first has its place before the next comes
+            if gateway.server.sites[0].running >= len(asked):
+                break
+            await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
     whole = await gateway.stop()
     return whole, await asyncio.gather(*asked)
