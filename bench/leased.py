@@ -70,6 +70,7 @@ class LeasedGateway(Gateway):
             service=self.name,
             state=state,
             service_admin=service_admin,
+            seen=self._seen,
         )
         asyncio.run(_provide(state))
         environment = clean_environment(PYTHONPATH=str(PROJECT))
