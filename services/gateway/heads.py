@@ -5,7 +5,7 @@ Nothing of the client's travels but three checked values; nothing of the upstrea
 """
 
 import functools
-import os
+import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -19,6 +19,8 @@ from services.gateway.upstream.transport import HeaderBlock
 from services.gateway.wire.formats import WireFormat
 
 Headers = list[tuple[bytes, bytes]]
+
+_random: Final = random.Random().getrandbits  # noqa: S311  # ids are unique, not secret
 
 _JSON: Final = (b"content-type", b"application/json")
 _ACCEPT_ANY: Final = (b"accept", b"application/json")
@@ -42,7 +44,9 @@ def request_headers_for(call: ClientCall, route: UpstreamRoute, lease: Lease) ->
         (route.auth_header, route.auth_prefix + lease.secret.reveal().encode()),
         _accepted(call, route),
         *request_headers(
-            ids_from(call.request_id, os.urandom(48)), coding_plan=route.plan is Plan.CODING, session=call.session
+            ids_from(call.request_id, _random(384).to_bytes(48, "big")),
+            coding_plan=route.plan is Plan.CODING,
+            session=call.session,
         ),
     ]
     if call.beta is not None and route.format is WireFormat.ANTHROPIC:
