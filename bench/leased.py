@@ -59,7 +59,8 @@ class LeasedGateway(Gateway):
         port, service_admin = free_port(), free_port()
         state = RUN / f"{self.name}-state"
         shutil.rmtree(state, ignore_errors=True)
-        template = GATEWAY.replace("apiKey: {upstream}, proxyApiKey: {client}", "mode: oauth") + SERVICE
+        own = GATEWAY.replace("apiKey: {upstream}, proxyApiKey: {client}", "mode: oauth")
+        template = own.replace('store: {{dir: "{run}/store"}}\n', "") + SERVICE
         config = self.file(
             "config.yaml",
             template,
