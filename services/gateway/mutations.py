@@ -37,15 +37,20 @@ class Mutation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NOTHING: Final = Mutation()
-_BREAKPOINT_ONLY: Final = Mutation(cache_breakpoint=True)
 
 
 def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
     """Apply the mutations; raises msgspec.DecodeError when the body is not a JSON object of the format's shape."""
     if mutation == _NOTHING:
         return body
-    if upstream is WireFormat.ANTHROPIC and mutation == _BREAKPOINT_ONLY:
+    if (
+        upstream is WireFormat.ANTHROPIC
+        and mutation.cache_breakpoint
+        and not (mutation.model or mutation.system_blocks)
+    ):
         marked = _marked_in_place(body)
+        if marked is not None and mutation.user_id is not None:
+            marked = _named_in_place(marked, mutation.user_id)
         if marked is not None:
             return marked
     members = _decode_members(body)
@@ -105,6 +110,14 @@ def _marked_in_place(body: bytes) -> bytes | None:
         return None
     start += last.find(content)
     return b"".join((body[:start], replacement, body[start + len(content) :]))
+
+
+def _named_in_place(body: bytes, user_id: str) -> bytes | None:
+    """M3 for a body that names no metadata anywhere; None for every other. Only for what is known to be an object."""
+    start = body.find(b"{") + 1
+    if b'"metadata"' in body or b"\\u" in body:
+        return None
+    return b'%b"metadata":{"user_id":%b},%b' % (body[:start], _encode(user_id), body[start:])
 
 
 def _marked_content(content: bytes) -> bytes | None:

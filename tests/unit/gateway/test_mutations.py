@@ -146,6 +146,26 @@ def test_m2_in_place_means_what_a_rewritten_body_means(
         assert slow == _read_back(mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True)))
 
 
+@pytest.mark.parametrize(
+    "rest", [{}, {"metadata": {"user_id": "client", "x": 1}}, {"metadata": None}, {"system": 'says "metadata"'}]
+)
+def test_m3_in_place_means_what_a_rewritten_body_means(rest: dict[str, object]) -> None:
+    messages = [{"role": "user", "content": "hi"}]
+    for body in (_body(messages=messages, **rest), b" " + _body(**rest, messages=messages)):
+        fast = _read_back(mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True, user_id='u"1')))
+        slow = _read_back(mutate(body, ANTHROPIC, Mutation(user_id='u"1')))
+        marked = _read_back(mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True)))
+
+        assert slow | {"messages": marked["messages"]} == fast
+
+
+def test_m3_in_place_does_not_overlook_a_name_that_is_escaped() -> None:
+    body = b'{"meta\\u0064ata":{"x":1},"messages":[{"role":"user","content":"hi"}]}'
+    out = _read_back(mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True, user_id="u")))
+
+    assert {"user_id": "u", "x": 1} == out["metadata"]
+
+
 def test_m2_leaves_every_other_byte_alone() -> None:
     body = b'{ "messages" : [ {"content" : "h\\u00e9", "role":"user" } ] , "x":1.0e3 }'
     marked = b'[{"type":"text","text":"h\\u00e9","cache_control":{"type":"ephemeral"}}]'
