@@ -134,7 +134,7 @@ class Commits:
 
     async def _replay(self, name: str, entry: Entry, lease: float) -> bool:
         id_ = entry.credential_id
-        owner = self.holders.get(id_) or secrets.token_hex(8)
+        owner = entry.owner or self.holders.get(id_) or secrets.token_hex(8)
         if not isinstance(await self._store.acquire(CREDENTIAL, id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):
             return False
         # Until the answer is in the store, the store has a token that has been used: nobody else is to use it again.

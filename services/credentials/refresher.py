@@ -217,7 +217,14 @@ class _Attempt:
         return answer
 
     async def _commit(self, basis: Credential, answer: RefreshedSecrets) -> Credential | None:
-        entry = Entry(credential_id=basis.id, epoch=epoch(basis), fence=self._fence, answer=answer, at=self._asked_at)
+        entry = Entry(
+            credential_id=basis.id,
+            epoch=epoch(basis),
+            fence=self._fence,
+            answer=answer,
+            at=self._asked_at,
+            owner=self._owner,
+        )
         return await self._parts.commits.take(basis, entry)
 
     async def _mark(self, basis: Credential, reason: str) -> Credential:

@@ -45,6 +45,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     fence: int  # of the lease under which it was got
     answer: RefreshedSecrets
     at: float  # when it was asked for, by the store's clock
+    owner: str = ""  # of the lease that it was got under, so that whoever replays it has that lease
 
 
 class Spool:
