@@ -35,8 +35,8 @@ from services.credentials.token_provider import RefreshMode, TokenProvider
 from services.credentials.vault import Vault
 
 _LONGEST_PAUSE: Final = 2.0  # seconds between two tries while the store is away
-_LOOK_EVERY: Final = 1.0  # seconds between two tries to commit what is spooled
-_LOOKS: Final = 30  # of them until a spool is looked into in which nothing is known to be
+_LOOK_EVERY: Final = 0.25  # seconds between two tries to commit what is spooled
+_LOOKS: Final = 120  # of them until a spool is looked into in which nothing is known to be
 
 _LOST: Final = State.LOGIN_REQUIRED
 
@@ -48,7 +48,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     renewal: RenewalSettings = RenewalSettings()
     tick: float = 0.5  # between two looks at what is due
-    shutdown: float = 40.0  # that an attempt under way gets at the end
+    shutdown: float = 40.0  # that attempts under way, and answers that the store does not have, get at the end
 
 
 class Silent:
@@ -139,13 +139,29 @@ class Broker:
         self._holdings.end_polls()
 
     async def aclose(self) -> bool:
-        """Wait for refreshes under way and end; returns whether none had to be cut."""
+        """
+        Wait for refreshes under way, and for the store to take what they got; returns whether none had to be cut.
+
+        The spool outlives the process, but who knows whether anybody will read it: a pod's goes with the pod.
+        """
+        until = self._clock.monotonic() + self._settings.shutdown
         self._holdings.end_polls()
         await self._tasks.aclose()
         whole = await self._renewals.aclose(self._settings.shutdown)
-        if self._commits.pending:
-            await self._commits.replay(self._settings.renewal.policy.lease)
+        await self._commit_all(until)
         return whole
+
+    async def _commit_all(self, until: float) -> None:
+        """Try for as long as there is time; `until` on the monotonic clock."""
+        said = False
+        while left := await self._commits.replay(self._settings.renewal.policy.lease):
+            if self._clock.monotonic() >= until:
+                _log.error("ending although %d refreshed logins are not in the store; they are in the spool", left)
+                return
+            if not said:
+                said = True
+                _log.warning("waiting for the store, which lacks %d refreshed logins", left)
+            await asyncio.sleep(_LOOK_EVERY)
 
     # -- what gateways ask
 

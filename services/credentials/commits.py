@@ -58,6 +58,7 @@ class Commits:
         self._failpoints = failpoints
         self.pending: dict[str, Credential] = {}  # answered, but the store does not have it yet
         self.holders: dict[str, str] = {}  # who has the lease on what is pending, for whoever commits it
+        self._unspooled: dict[str, Entry] = {}  # pending ones that no disk took: there is no other copy
         self.contested: set[str] = set()  # two answers for one token: to be made anew at once
 
     async def take(self, basis: Credential, entry: Entry) -> Credential | None:
@@ -77,7 +78,9 @@ class Commits:
         record = await self.commit(name, entry)
         if record is None:
             self.pending[basis.id] = _after(basis, entry)
-            self._observer.note("store.degraded", basis.id, "answer kept in the spool")
+            if name is None:
+                self._unspooled[basis.id] = entry
+            self._observer.note("store.degraded", basis.id, f"answer kept in {'the spool' if name else 'memory'}")
         return record
 
     async def commit(self, name: str | None, entry: Entry) -> Credential | None:
@@ -90,6 +93,8 @@ class Commits:
         except StoreUnavailable:
             return None
         self.pending.pop(id_, None)
+        if self._unspooled.get(id_) is entry:
+            del self._unspooled[id_]
         if name is not None:
             await self._spool.remove(name)
         if record is None:
@@ -115,24 +120,32 @@ class Commits:
         raise StoreUnavailable("the record changes faster than it can be written")
 
     async def recover(self, credential_id: str) -> None:
-        """Commit what the spool holds of one credential, whose lease the caller has."""
-        for name, entry in await self._spool.entries():
+        """Commit what is kept here of one credential, whose lease the caller has."""
+        for name, entry in await self._kept():
             if entry.credential_id == credential_id:
                 await self.commit(name, entry)
 
     async def replay(self, lease: float) -> int:
-        """Commit what lies in the spool and nobody is working on; returns how many answers are left there."""
+        """Commit what is kept here and nobody is working on; returns how many answers wait on, for the store."""
         left = 0
-        for name, entry in await self._spool.entries():
+        for name, entry in await self._kept():
             try:
                 left += not await self._replay(name, entry, lease)
-            except NotFound:
+            except (NotFound, Undecryptable):  # what does not open now is looked at again, but not waited for
                 continue
-            except (StoreUnavailable, Undecryptable):
+            except StoreUnavailable:
                 left += 1
         return left
 
-    async def _replay(self, name: str, entry: Entry, lease: float) -> bool:
+    async def _kept(self) -> list[tuple[str | None, Entry]]:
+        """Return every answer that the store may not have, with its name in the spool."""
+        for id_, entry in list(self._unspooled.items()):
+            with contextlib.suppress(OSError):  # was said when it happened first
+                await self._spool.append(entry)
+                self._unspooled.pop(id_, None)
+        return [*await self._spool.entries(), *((None, entry) for entry in self._unspooled.values())]
+
+    async def _replay(self, name: str | None, entry: Entry, lease: float) -> bool:
         id_ = entry.credential_id
         owner = entry.owner or self.holders.get(id_) or secrets.token_hex(8)
         if not isinstance(await self._store.acquire(CREDENTIAL, id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):

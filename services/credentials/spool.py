@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -102,15 +103,21 @@ class Spool:
             os.close(handle)
 
     def _entries(self) -> list[tuple[str, Entry]]:
-        try:
-            found = [(file.stat().st_mtime_ns, file.name) for file in self._directory.iterdir()]
-        except OSError:  # no directory yet, or a file that was just committed by another process
-            found = []
         entries = []
-        for _, name in sorted(found):
+        for _, name in sorted(self._found()):
             if (match := _NAME.fullmatch(name)) and (entry := self._read(name, *match.groups())) is not None:
                 entries.append((name, entry))
         return entries
+
+    def _found(self) -> Iterator[tuple[int, str]]:
+        """Yield when each file was written, and its name; one that goes meanwhile takes no other one with it."""
+        try:
+            files = list(self._directory.iterdir())
+        except OSError:  # no directory yet
+            return
+        for file in files:
+            with contextlib.suppress(OSError):  # committed by another process, or a draft that has its name now
+                yield file.stat().st_mtime_ns, file.name
 
     def _read(self, name: str, id_: str, token: str) -> Entry | None:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.credentials.broker import BrokerSettings
@@ -13,7 +14,7 @@ from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Busy, Granted, StoreUnavailable
 from services.credentials.token_provider import RefreshedSecrets, RefreshMode
 from services.credentials.vault import CREDENTIAL
-from tests.support.credentials import credential, running_broker
+from tests.support.credentials import credential, running_broker, until
 
 LEASE = 3.0
 
@@ -77,6 +78,9 @@ class DeafStore(MemoryStore):
             raise StoreUnavailable("away")
         return await super().put(kind, id_, value, kid=kid, expected=expected)
 
+    async def aclose(self) -> None:
+        """Stay, to be looked at."""
+
 
 def _spooled(directory: Path) -> bool:
     return any(directory.rglob("*.spool"))
@@ -93,7 +97,8 @@ class QuickVendor:
         del mode
         self.calls += 1
         self._store.deaf = True
-        return RefreshedSecrets(secrets=secrets, expires_in=3600.0)
+        new = msgspec.structs.replace(secrets, api_key=f"key-{self.calls}")
+        return RefreshedSecrets(secrets=new, expires_in=3600.0)
 
 
 @pytest.mark.promise("P-11")
@@ -117,3 +122,49 @@ async def test_the_lease_is_kept_until_the_answer_is_in_the_store(tmp_path: Path
     assert isinstance(other, Busy)
     assert not _spooled(tmp_path)
     assert 1 == vendor.calls
+
+
+async def _renewed(directory: Path, store: DeafStore, vendor: QuickVendor, *, spool: bool) -> str:
+    """Have a login made anew while the store is deaf; return what is stored after an end at which it hears again."""
+    if not spool:
+        (directory / "spool").write_text("a file where the directory should be")
+    settings = BrokerSettings(renewal=RenewalSettings(policy=Policy(lease=30.0)), tick=0.01)
+    async with running_broker(directory, store=store, providers={"zai": vendor}, settings=settings) as service:
+        record = credential(api_key="key-0", refresh_token="rt", expires_at=await store.now() + 1.0)
+        await service.add(record)
+        async with asyncio.timeout(20):
+            while not vendor.calls:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            asyncio.get_running_loop().call_later(0.4, setattr, store, "deaf", False)
+            assert await service.broker.aclose()
+        return (await service.vault.read_credential(record.id)).secrets.api_key or ""
+
+
+@pytest.mark.promise("P-10b")
+@pytest.mark.parametrize("spool", [True, False])
+async def test_the_end_waits_until_the_answer_is_in_the_store(tmp_path: Path, spool: bool) -> None:
+    """Shown to fail once by: one try at the end; an answer that no disk took and nobody committed."""
+    vendor = QuickVendor(store := DeafStore())
+
+    assert await _renewed(tmp_path, store, vendor, spool=spool) == "key-1"
+    assert vendor.calls == 1
+    assert not _spooled(tmp_path)
+
+
+@pytest.mark.promise("P-17")
+async def test_an_answer_that_no_disk_takes_is_spooled_once_one_does(tmp_path: Path) -> None:
+    """Shown to fail once by: keeping it in memory alone."""
+    vendor = QuickVendor(store := DeafStore())
+    (tmp_path / "spool").write_text("a file where the directory should be")
+    settings = BrokerSettings(renewal=RenewalSettings(policy=Policy(lease=30.0)), tick=0.01)
+    async with running_broker(tmp_path, store=store, providers={"zai": vendor}, settings=settings) as service:
+        await service.add(credential(api_key="key-0", refresh_token="rt", expires_at=await store.now() + 1.0))
+        await until(lambda: service.notes.count("spool.fail"), seconds=20)
+        (tmp_path / "spool").unlink()
+        await until(lambda: _spooled(tmp_path), seconds=20)
+        store.deaf = False
+        await until(lambda: not _spooled(tmp_path), seconds=20)
+
+    assert vendor.calls == 1
+    assert service.notes.count("spool.fail") == 1

@@ -46,6 +46,16 @@ async def test_removing_is_for_good_and_may_be_repeated(tmp_path: Path) -> None:
     assert await found.entries() == []
 
 
+@pytest.mark.promise("P-11")
+async def test_a_file_that_goes_meanwhile_hides_no_other_one(tmp_path: Path) -> None:
+    """Shown to fail once by: one `stat` that fails for all, after which a token was used again that had its answer."""
+    found = spool(tmp_path)
+    name = await found.append(ENTRY)
+    (tmp_path / "spool" / ".crd_b.0123456789abcdef.spool").symlink_to("gone")  # named, and not there
+
+    assert await found.entries() == [(name, ENTRY)]
+
+
 async def test_there_may_be_nothing_yet(tmp_path: Path) -> None:
     assert await spool(tmp_path).entries() == []
 

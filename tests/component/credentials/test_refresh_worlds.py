@@ -1,0 +1,85 @@
+"""
+The whole protocol of a refresh in virtual time, by thousands of short histories (promises.md P-10, P-10b, P-11, P-17).
+
+What real processes show in minutes, at moments that chance picks, is tried here at every step between two of them:
+the store does what it was asked and does not say so, or does it late; replicas are killed, asked to end, or stopped;
+disks are full, or go with their replica. A history follows from its seed: `World(seed, rules)` plays it again.
+
+Shown to fail once by: one try to commit at the end; an answer kept in memory that nobody commits when the disk is full
+(both were so, and are mended); a lease given back before the answer is in the store; a spool that is not looked into
+before a token is used again.
+"""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.credentials.contract import State
+from tests.component.credentials.conftest import show
+from tests.support.refresh_world import Outcome, Rules, World
+
+FEW = 10
+MANY = 400
+
+# Nobody dies without saying so, and the provider answers: a token is used once, whatever becomes of the store.
+CALM = {
+    "the store stumbles": Rules(stumbles=0.15),
+    "the store goes away": Rules(stumbles=0.05, outages=3, outage=20.0),
+    "the store goes away for longer than a lease": Rules(stumbles=0.05, outages=3, outage=90.0, seconds=300.0),
+    "replicas end": Rules(stumbles=0.1, ends=4),
+    "replicas end, over one spool": Rules(stumbles=0.1, ends=4, outages=1, shared=True),
+    "replicas end, and their disks with them": Rules(stumbles=0.05, ends=4, outages=2, outage=15.0, pods=True),
+    "no disk takes anything now and then": Rules(stumbles=0.05, ends=2, full_disk=0.5),
+}
+# Replicas die or sleep over their leases, and the provider takes a used token for a while.
+GRACE = {
+    "replicas are killed": Rules(stumbles=0.05, kills=4, grace=120.0, seconds=200.0),
+    "replicas are killed, and their disks with them": Rules(stumbles=0.05, kills=4, grace=120.0, pods=True),
+    "replicas are stopped": Rules(stumbles=0.05, stops=3, grace=120.0),
+    "answers are cut off": Rules(stumbles=0.05, cut=0.2, unreachable=0.2, grace=120.0),
+}
+# And all of it at once, without such grace: then a login may be lost, and is said to be.
+ALL = {"everything": Rules(stumbles=0.1, ends=2, kills=2, stops=2, outages=2, unreachable=0.2, cut=0.1, full_disk=0.1)}
+
+
+def _histories(rules: Rules, directory: Path, runs: int) -> Iterator[tuple[int, Outcome]]:
+    for seed in range(runs):
+        random.seed(seed)  # what the broker itself draws
+        (here := directory / str(seed)).mkdir()
+        yield seed, World(seed, rules).run(here)
+
+
+def _played(promise: str, rules: Rules, directory: Path, runs: int) -> None:
+    calls = reused = given_up = 0
+    wrong = []
+    for seed, outcome in _histories(rules, directory, runs):
+        calls, reused = calls + outcome.calls, reused + outcome.reused
+        given_up += outcome.state is State.LOGIN_REQUIRED
+        calm = rules in CALM.values()
+        bad = (calm and outcome.reused) or (rules not in ALL.values() and outcome.lost)
+        if bad or not outcome.settled or (outcome.state is State.LOGIN_REQUIRED and not outcome.said):
+            wrong.append(seed)
+    show(promise, runs, len(wrong), calls=calls, reused=reused, given_up=given_up)
+    assert wrong == [], f"seeds {wrong[:10]}"
+    assert calls >= 2 * runs, "too little was going on to mean anything"
+
+
+CASES = [
+    pytest.param(promise, rules, id=name, marks=pytest.mark.promise(promise))
+    for promise, cases in (("P-11", CALM), ("P-10", GRACE), ("P-10b", ALL))
+    for name, rules in cases.items()
+]
+
+
+@pytest.mark.parametrize(("promise", "rules"), CASES)
+def test_histories_end_well(promise: str, rules: Rules, tmp_path: Path) -> None:
+    _played(promise, rules, tmp_path, FEW)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("promise", "rules"), CASES)
+def test_hundreds_of_histories_end_well(promise: str, rules: Rules, tmp_path: Path) -> None:
+    _played(promise, rules, tmp_path, MANY)

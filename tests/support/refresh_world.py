@@ -1,0 +1,187 @@
+"""
+Replicas of the real broker in virtual time, over a store, disks and a provider that fail in every way they may.
+
+    outcome = World(seed, Rules(kills=3, grace=120.0)).run(directory)
+
+Whatever a replica does to the world passes a port: the store, the provider, the disk. A port may be slow, refuse, do
+what was asked and not say so, or do it late; and at a port a replica is killed, asked to end, or stopped for a while.
+What happens follows from the seed alone, so that a run that went wrong can be looked at again.
+"""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from services.chassis.process import Tasks
+from services.credentials.contract import State
+from services.credentials.keyring import Keyring
+from services.credentials.records import Credential
+from services.credentials.refresh import Policy
+from services.credentials.stores.memory import MemoryStore
+from services.credentials.vault import Vault
+from tests.support.credentials import MASTER, Notes, credential
+from tests.support.refresh_ports import PortLoop, Replica, Vendor
+
+NAME: Final = "crd_aaaaaaaaaaaa"
+_SETTLE: Final = 600.0  # seconds of peace in which everything must come right
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens in a world; numbers of events are at most, times in seconds."""
+
+    replicas: int = 3
+    seconds: float = 120.0  # of trouble
+    life: tuple[float, float] = (10.0, 40.0)  # of a credential
+    policy: Policy = Policy()
+    kills: int = 0
+    ends: int = 0
+    stops: int = 0
+    stopped: float = 60.0  # how long one that is stopped stays so, at most
+    outages: int = 0
+    outage: float = 20.0  # how long the store stays away, at most
+    stumbles: float = 0.0  # of the store's calls
+    unreachable: float = 0.0  # of the provider's calls
+    cut: float = 0.0  # of its answers
+    full_disk: float = 0.0  # of appends to the spool
+    grace: float = 0.0
+    shared: bool = False  # one spool for all
+    pods: bool = False  # a new replica has a new disk
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """How it ended."""
+
+    calls: int
+    reused: int
+    lost: bool
+    state: State
+    said: bool  # that a login is needed
+    settled: bool  # within _SETTLE: made anew once more, or given up
+    trace: list[str]
+
+
+class _Clock:
+    def now(self) -> float:
+        return 1_800_000_000.0 + self.monotonic()
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class World:
+    """One run."""
+
+    def __init__(self, seed: int, rules: Rules) -> None:
+        self.random = random.Random(seed)
+        self.rules = rules
+        self.clock = _Clock()
+        self.vendor = Vendor(self)
+        self.notes = Notes()
+        self.away = False
+        self.tasks = Tasks(on_failure=lambda *_: None)  # a dead replica's do not matter
+        self.trace: list[str] = []
+        self.directory: Path
+        self.store: MemoryStore
+        self.over = False
+        self._peace = False
+        self._disks = 0
+
+    def run(self, directory: Path) -> Outcome:
+        self.directory = directory
+        with asyncio.Runner(loop_factory=PortLoop) as runner:
+            try:
+                return runner.run(self._run())
+            finally:
+                self.over = True
+
+    def trouble(self, share: float) -> float:
+        """Return a share of calls that go wrong; none in peace."""
+        return 0.0 if self._peace else share
+
+    def say(self, what: str) -> None:
+        self.trace.append(f"{asyncio.get_running_loop().time() - 1000.0:8.3f} {what}")
+
+    async def read(self) -> Credential:
+        vault = Vault(self.store, Keyring.generate(MASTER))
+        return await vault.read_credential(NAME)
+
+    async def _run(self) -> Outcome:
+        self.store = MemoryStore(self.clock)
+        vault = Vault(self.store, Keyring.generate(MASTER))
+        await vault.unlock(initialise=True)
+        now = self.clock.now()
+        record = credential(
+            NAME,
+            api_key="key-0",
+            refresh_token="token-0",
+            rotated_at=now - 100.0,
+            created_at=now,
+            expires_at=now + 25.0,
+        )
+        await vault.write_credential(record, expected=0)
+        keepers = [self.tasks.start(self._keep(), name="keeper") for _ in range(self.rules.replicas)]
+        outages = self.tasks.start(self._outages(), name="outages")
+        await asyncio.sleep(self.rules.seconds)
+        self._peace = True
+        self.say("peace")
+        await outages
+        outcome = await self._settled()
+        for keeper in keepers:
+            keeper.cancel()
+        return outcome
+
+    async def _keep(self) -> None:
+        """Keep a replica running: when it is gone another one comes, on the same machine or elsewhere."""
+        rules, chance = self.rules, self.random
+        self._disks += 1
+        disk = 0 if rules.shared else self._disks
+        left = {"kill": rules.kills, "end": rules.ends, "stop": rules.stops}
+        while True:
+            replica = Replica(self, disk)
+            if not self._peace:
+                for what, more in left.items():
+                    if more and chance.random() < 0.7:
+                        left[what] -= 1
+                        replica.will(what, chance.randrange(60))
+            starting = self.tasks.start(replica.start(), name="start")
+            while not replica.dead:
+                await asyncio.sleep(0.1)
+            starting.cancel()
+            await asyncio.sleep(chance.uniform(0.0, 3.0))
+            if rules.pods:
+                self._disks += 1
+                disk = self._disks
+
+    async def _outages(self) -> None:
+        for _ in range(self.random.randint(0, self.rules.outages)):
+            await asyncio.sleep(self.random.uniform(0.0, 2 * self.rules.seconds / (self.rules.outages + 1)))
+            if self._peace:
+                return
+            self.away = True
+            self.say("away")
+            await asyncio.sleep(self.random.uniform(0.0, self.rules.outage))
+            self.away = False
+            self.say("back")
+
+    async def _settled(self) -> Outcome:
+        peace = self.clock.now()
+        until = asyncio.get_running_loop().time() + _SETTLE
+        settled = False
+        while not settled and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(1.0)
+            record = await self.read()
+            anew = (record.refreshed_at or 0.0) > peace + 20.0 and record.secrets.refresh_token == self.vendor.current
+            settled = record.state is State.LOGIN_REQUIRED or anew
+        record = await self.read()
+        return Outcome(
+            calls=self.vendor.calls,
+            reused=self.vendor.reused,
+            lost=record.secrets.refresh_token != self.vendor.current,
+            state=record.state,
+            said=self.notes.count("needs_login") > 0,
+            settled=settled,
+            trace=self.trace,
+        )
