@@ -16,6 +16,7 @@ from services.cli import (
     drain,
     env,
     gateway,
+    keyring,
     keys,
     metrics,
     models,
@@ -49,6 +50,7 @@ app.command()(quota.quota)
 app.add_typer(auth.app, name="auth")
 app.add_typer(keys.app, name="keys")
 app.add_typer(rotate.app, name="rotate")
+app.add_typer(keyring.app, name="keyring")
 app.add_typer(audit.app, name="audit")
 app.command()(backup.backup)
 app.command()(backup.restore)

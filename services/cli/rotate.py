@@ -7,6 +7,7 @@ import typer
 
 from services.cli.auth import ConfigOption, JsonOption
 from services.cli.configuration import settings_or_exit
+from services.cli.keyring import ReplicasOption
 from services.cli.new_key import new_key
 from services.cli.office_options import ServerOption, TokenFileOption
 from services.cli.output import as_json, complain, say
@@ -18,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Put new secrets in the place of ol
 def master(
     config: ConfigOption = None,
     *,
+    replicas: ReplicasOption = 0,
     server: ServerOption = None,
     token_file: TokenFileOption = None,
     json: JsonOption = False,
@@ -27,6 +29,9 @@ def master(
 
     Running gateways go on serving: they learn the new key before anything is sealed under it. A rotation that was
     interrupted goes on where it stopped when this is run again. At the end every record is counted by its key.
+
+    Where the keyring can only be read, as a Secret of Kubernetes, this seals anew once you have added and promoted a
+    key (`zcode-proxy keyring`), and says what is next.
     """
     from services.chassis.process import run  # noqa: PLC0415 - heavy imports stay out of the other commands
     from services.cli import office, rotate_session  # noqa: PLC0415 - as above
@@ -34,7 +39,7 @@ def master(
 
     desk = office.Office(settings_or_exit(config, quiet=json), server, token_file)
     with store_failures():
-        proof = run(rotate_session.rotate_master(desk, complain=lambda text: complain(text, kind="note")))
+        proof = run(rotate_session.rotate_master(desk, replicas, complain=lambda text: complain(text, kind="note")))
     if json:
         as_json(
             {
@@ -43,13 +48,17 @@ def master(
                 "records": {str(kid): count for kid, count in sorted(proof.records.items())},
                 "resealed": proof.resealed,
                 "replicas": proof.replicas,
+                "next": proof.next,
             }
         )
         return
     total = sum(proof.records.values())
     say(f"master key {proof.primary} seals {proof.records.get(proof.primary, 0)} of {total} records")
-    retired = ", ".join(str(kid) for kid in proof.retired)
-    say(f"retired: {retired}; keep the keyring file's older copies for as long as backups sealed under them")
+    if proof.retired:
+        retired = ", ".join(str(kid) for kid in proof.retired)
+        say(f"retired: {retired}; keep the keyring file's older copies for as long as backups sealed under them")
+    if proof.next:
+        complain(proof.next, kind="next")
 
 
 @app.command()

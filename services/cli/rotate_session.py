@@ -12,11 +12,11 @@ from services.credentials.errors import NotFound
 _ABSENT: Final = "there is no such credential; `zcode-proxy auth status` lists them"
 
 
-async def rotate_master(office: Office, *, complain: Callable[[str], None]) -> MasterProof:
-    """Carry a rotation out, or go on with one."""
+async def rotate_master(office: Office, replicas: int, *, complain: Callable[[str], None]) -> MasterProof:
+    """Carry a rotation out, or go on with one; at least so many running processes must report."""
     async with office.open() as desk:
         with RotationScreen(complain) as screen:
-            return await desk.rotate_master(screen.show)
+            return await desk.rotate_master(screen.show, replicas)
 
 
 async def kind_of(office: Office, id_: str) -> str:

@@ -22,6 +22,7 @@ from services.credentials.admin_contract import (
     Logins,
     Logout,
     MasterProof,
+    MasterRequest,
     MasterState,
     Replaced,
     Replacement,
@@ -81,9 +82,10 @@ class RemoteAdministration:
         """Put a new upstream key in the place of a credential's, or ask its login provider for one."""
         return await self._post(f"{paths.CREDENTIAL_PATH}{id_}/rotate", replacement, Replaced)
 
-    async def rotate_master(self, progress: Callable[[MasterState], None]) -> MasterProof:
+    async def rotate_master(self, progress: Callable[[MasterState], None], replicas: int = 0) -> MasterProof:
         """Let the service carry a rotation out and follow it; it goes on there when this is broken off."""
-        state = await self._post(paths.MASTER_PATH, None, MasterState)
+        wanted = MasterRequest(replicas=replicas) if replicas else None  # older services read no body
+        state = await self._post(paths.MASTER_PATH, wanted, MasterState)
         misses = 0
         while state.running:
             if state.step:

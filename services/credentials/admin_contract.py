@@ -6,9 +6,10 @@ must travel, a new client key and a new upstream key, are in `KeyMade` and `Repl
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol, runtime_checkable
+from typing import Annotated, Final, Protocol, runtime_checkable
 
 import msgspec
+from msgspec import Meta
 
 AUDIENCE: Final = "zr-credentials-admin"
 
@@ -18,7 +19,7 @@ LOGOUT_PATH: Final = "/v1/admin/logout"  # POST Logout -> list of LoginInfo
 KEYS_PATH: Final = "/v1/admin/keys"  # GET -> list of KeyInfo; POST KeyRequest -> KeyMade
 KEY_PATH: Final = "/v1/admin/keys/"  # POST <id>/rotate -> KeyMade; POST <id>/settle | <id>/revoke -> KeyInfo
 CREDENTIAL_PATH: Final = "/v1/admin/credentials/"  # POST <id>/rotate Replacement -> Replaced
-MASTER_PATH: Final = "/v1/admin/master"  # POST: begin, or join -> MasterState; GET -> MasterState
+MASTER_PATH: Final = "/v1/admin/master"  # POST MasterRequest: begin, or join -> MasterState; GET -> MasterState
 AUDIT_PATH: Final = "/v1/admin/audit"  # GET -> AuditVerdict
 
 
@@ -113,6 +114,12 @@ class Replaced(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool  # False: the provider gave the key that was there already
 
 
+class MasterRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A rotation that is wanted."""
+
+    replicas: Annotated[int, Meta(ge=0)] = 0  # so many running processes must report
+
+
 class MasterProof(msgspec.Struct, frozen=True, kw_only=True):
     """What a finished rotation shows: every record counted, by the key that it is sealed under."""
 
@@ -121,6 +128,7 @@ class MasterProof(msgspec.Struct, frozen=True, kw_only=True):
     records: dict[int, int]
     resealed: int
     replicas: int
+    next: str = ""  # what is left to whoever keeps the keyring, where the service can only read it
 
 
 class MasterState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -173,8 +181,8 @@ class Administration(Protocol):
     async def replace(self, id_: str, replacement: Replacement) -> Replaced:
         """Put a new upstream key in the place of a credential's, or ask its login provider for one."""
 
-    async def rotate_master(self, progress: Callable[[MasterState], None]) -> MasterProof:
-        """Carry a rotation of the master key out, or go on with one."""
+    async def rotate_master(self, progress: Callable[[MasterState], None], replicas: int = 0) -> MasterProof:
+        """Carry a rotation of the master key out, or go on with one; at least so many processes must report."""
 
     async def verify_audit(self) -> AuditVerdict:
         """Prove the audit log."""

@@ -147,20 +147,22 @@ class StoreAdministration:
 
     # -- master keys and the log
 
-    async def rotate_master(self, progress: Callable[[MasterState], None]) -> MasterProof:
+    async def rotate_master(self, progress: Callable[[MasterState], None], replicas: int = 0) -> MasterProof:
         """Carry a rotation out, or go on with one; every change of the keyring is in the log first."""
 
         async def record(event: str, kid: int) -> None:
             await self._record(event, f"master key {kid}")
 
         hooks = Hooks(progress=lambda step: progress(_state(step)), audit=record)
-        proof = await Rotation(self._store, self._vault, KeyringFile(self._keyring), hooks=hooks).run()
+        holder = KeyringFile(self._keyring)
+        proof = await Rotation(self._store, self._vault, holder, at_least=replicas, hooks=hooks).run()
         return MasterProof(
             primary=proof.primary,
             retired=proof.retired,
             records=proof.counts,
             resealed=proof.resealed,
             replicas=proof.replicas,
+            next=proof.next,
         )
 
     async def verify_audit(self) -> AuditVerdict:

@@ -18,7 +18,7 @@ from services.credentials.keyring import Keyring
 
 _LARGEST: Final = 64 * 1024  # bytes; a keyring of a hundred keys is far smaller
 _PRIVATE: Final = 0o600
-_FOREIGN_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_SWAPPED: Final = "..data"  # the link in a mounted Secret
 
 
 def load(path: Path) -> Keyring:
@@ -31,9 +31,20 @@ def load(path: Path) -> Keyring:
         raise KeyringInvalid(f"the keyring {path} cannot be read: {fault.strerror}") from None
     if not stat.S_ISREG(status.st_mode) or len(document) > _LARGEST:
         raise KeyringInvalid(f"the keyring {path} is not a file of at most {_LARGEST} bytes")
-    if status.st_mode & _FOREIGN_WRITE:
+    if _others_may_write(status):
         raise KeyringInvalid(f"the keyring {path} can be written by others; chmod 600 it")
     return Keyring.parse(document)
+
+
+def _others_may_write(status: os.stat_result) -> bool:
+    """
+    Tell whether anybody but the owner may write a file.
+
+    Kubernetes opens the files of a claim to the pod's fsGroup. A group that is the user's own, of the same number and
+    the process's, is nobody else; root's is.
+    """
+    private = hasattr(os, "geteuid") and status.st_gid == os.getegid() == os.geteuid() != 0
+    return bool(status.st_mode & (stat.S_IWOTH if private else stat.S_IWOTH | stat.S_IWGRP))
 
 
 def present(path: Path) -> bool:
@@ -75,10 +86,16 @@ def replace(path: Path, keyring: Keyring) -> None:
 
 
 class KeyringFile:
-    """The laptop's keyring as rotation needs it: read it, write the next one."""
+    """The keyring as rotation needs it: read it and, where that can be, write the next one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it can only be read: by its directory's mode, or as one that Kubernetes fills by swapping a link."""
+        directory = self._path.parent
+        return (directory / _SWAPPED).is_symlink() or not os.access(directory, os.W_OK)
 
     async def read(self) -> Keyring:
         return load(self._path)

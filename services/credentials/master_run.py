@@ -19,20 +19,20 @@ class MasterRun:
         self._tasks = tasks
         self.state = MasterState()
 
-    def begin(self) -> MasterState:
-        """Begin, unless one runs, and return how far it is."""
+    def begin(self, replicas: int = 0) -> MasterState:
+        """Begin, unless one runs, and return how far it is; at least so many processes must report."""
         if not self.state.running:
             self.state = MasterState(running=True)
-            _ = self._tasks.start(self._run(), name="rotation of the master key")
+            _ = self._tasks.start(self._run(replicas), name="rotation of the master key")
         return self.state
 
     def _take(self, state: MasterState) -> None:
         self.state = state
 
-    async def _run(self) -> None:
+    async def _run(self, replicas: int) -> None:
         fault = "the rotation was broken off; begin it again"
         try:
-            self.state = MasterState(proof=await self._administration.rotate_master(self._take))
+            self.state = MasterState(proof=await self._administration.rotate_master(self._take, replicas))
             fault = ""
         except (CredentialsError, StoreUnavailable) as error:
             fault = str(error)

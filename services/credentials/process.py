@@ -38,7 +38,7 @@ from services.credentials.audit import Audit, log_name
 from services.credentials.broker import Broker, BrokerSettings
 from services.credentials.client_keys import ClientKeyBook
 from services.credentials.commits import Several
-from services.credentials.errors import KeyringInvalid
+from services.credentials.errors import Conflict, KeyringInvalid
 from services.credentials.failpoints import Failpoints
 from services.credentials.keyring_file import KeyringWatch
 from services.credentials.master_run import MasterRun
@@ -117,9 +117,13 @@ async def running_service(
         store = await _open(settings)
         stack.push_async_callback(store.aclose)
         troubles = _Troubles(metrics)
+        watch = KeyringWatch(keyring_path(settings.store, settings.keyring))  # from before it is read
         vault = await vault_of.vault_over(store, settings.store, settings.keyring, report=troubles)
         audit = Audit(vault, home / AUDIT_NAME, name=log_name(settings.store.url))
         troubles.audit = audit
+        keyring = vault.keyring
+        with contextlib.suppress(Conflict):  # said by the task that follows the keyring
+            await replicas.adopt(store, vault, keyring)
         broker = Broker(
             vault,
             store,
@@ -135,8 +139,8 @@ async def running_service(
         stack.push_async_callback(broker.aclose)
         tasks = await stack.enter_async_context(Tasks())
         reporter = replicas.Reporter(store, vault, f"{socket.gethostname()}.{os.getpid()}")
-        watch = KeyringWatch(keyring_path(settings.store, settings.keyring))
-        _ = tasks.start(replicas.follow(vault, watch, reporter, complain=_complain), name="keyring")
+        following = replicas.follow(store, vault, watch, reporter, keyring=keyring, complain=_complain)
+        _ = tasks.start(following, name="keyring")
         health = Health(Needs(groups=(("store", "spool"),), optional=("store",)))
         yield Service(
             broker=broker, vault=vault, store=store, registry=registry, health=health, audit=audit, tasks=tasks

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.credentials import rotation_plan
 from services.credentials.errors import Conflict, KeyringInvalid, Undecryptable
 from services.credentials.keyring import Keyring
 from services.credentials.rotation_plan import Replica
@@ -74,22 +75,51 @@ class Reporter:
 
 
 async def follow(
+    store: Store,
     vault: Vault,
     source: KeyringSource,
     reporter: Reporter,
     *,
+    keyring: Keyring | None = None,
     complain: Callable[[Exception], None],
     sleep: Sleep = asyncio.sleep,
 ) -> None:
-    """Adopt every new keyring and report it, until cancelled. What goes wrong is for the log: it is tried again."""
+    """
+    Adopt every new keyring and report it, until cancelled. What goes wrong is for the log: it is tried again.
+
+    `keyring` is one that is known already and not in use yet as it is. The report is made whether or not a keyring
+    could be adopted: who has a bad one must be waited for, not forgotten.
+    """
+    ahead: Keyring | None = keyring
+
+    async def take_over() -> None:
+        nonlocal ahead
+        ahead = source.changed() or ahead
+        if ahead is not None:
+            await adopt(store, vault, ahead)
+            ahead = None
+
     while True:
-        try:
-            if (keyring := source.changed()) is not None:
-                await vault.adopt(keyring)
-            await reporter.report()
-        except (KeyringInvalid, StoreUnavailable, Conflict, Undecryptable) as fault:
-            complain(fault)
+        for part in (take_over, reporter.report):
+            try:
+                await part()
+            except (KeyringInvalid, StoreUnavailable, Conflict, Undecryptable) as fault:
+                complain(fault)
         await sleep(EVERY)
+
+
+async def adopt(store: Store, vault: Vault, keyring: Keyring) -> None:
+    """
+    Go on with a keyring; a primary that somebody could not open yet only opens, until they can: then raises Conflict.
+
+    Raises KeyringInvalid, and the old one stays, when it does not belong to the store.
+    """
+    sealing = rotation_plan.sealing_key(keyring, await living(store, vault))
+    primary = keyring.primary.kid
+    if (wanted := keyring if sealing == primary else keyring.promoted(sealing)) != vault.keyring:
+        await vault.adopt(wanted)
+    if sealing != primary:
+        raise Conflict(f"master key {primary} does not seal before every replica has it; until then {sealing} does")
 
 
 async def living(store: Store, vault: Vault) -> tuple[Replica, ...]:

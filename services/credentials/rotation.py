@@ -5,6 +5,9 @@ Nothing is remembered between two runs: a rotation that was killed goes on when 
 a lease that each step renews. A record is re-sealed under its own lease, the one a refresh takes too, so that a refresh
 in flight never finds its version gone; compare-and-swap keeps it right even where a lease was lost. Records are not
 re-sealed when they are read: a broker reads all of them at once, which would be a sweep without a limit.
+
+A keyring that is not ours to change, as in a mounted Secret, is changed by whoever keeps it, with what `zcode-proxy
+keyring` prints. Then this does what lies between: it waits for replicas, seals anew, counts, and says what is next.
 """
 
 import asyncio
@@ -17,29 +20,29 @@ import msgspec
 
 from services.chassis import sealing
 from services.chassis.clock import Clock, SystemClock
-from services.chassis.sealing import Unopened
-from services.credentials import envelope, replicas, rotation_plan
+from services.credentials import census, replicas, rotation_plan
 from services.credentials.errors import Conflict, Undecryptable
 from services.credentials.failpoints import NO_FAILPOINTS
-from services.credentials.keyring import Keyring
+from services.credentials.keyring import Keyring, KeyState
 from services.credentials.replicas import Sleep
 from services.credentials.rotation_plan import Facts, Step
 from services.credentials.stores.port import Granted, Store, Versioned
-from services.credentials.vault import META, SEALED_KINDS, Vault
+from services.credentials.vault import META, Vault
 
 RATE: Final = 50.0  # records re-sealed per second
 LEASE: Final = 30.0  # seconds until a rotation that was killed may go on; renewed at a third
 PATIENCE: Final = 300.0  # seconds to wait for replicas, or for records that others hold
-UNREADABLE: Final = 0  # in a count: records that do not say which key they are under
 
 _NAME: Final = "rotation"  # of the lease
 _LOOK: Final = 1.0  # seconds between two looks at what others do
 
-_Name = tuple[str, str]
-
 
 class KeyringHolder(Protocol):
     """Where the keyring is kept: a file, or a Kubernetes Secret."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it can only be read here."""
 
     async def read(self) -> Keyring:
         """Return the keyring as it is kept now."""
@@ -65,6 +68,7 @@ class Proof(msgspec.Struct, frozen=True):
     counts: dict[int, int]
     resealed: int
     replicas: int
+    next: str = ""  # what is left to whoever keeps the keyring
 
 
 class Hooks(msgspec.Struct, frozen=True):
@@ -106,13 +110,15 @@ class Rotation:
         self._owner = secrets.token_hex(8)
         self._renewed = 0.0
         self._resealed = 0
+        self._keyring = vault.keyring  # as it is kept
 
     async def run(self) -> Proof:
         """
         Take every step that is left. Returns when no record is under another key than the new primary.
 
-        Raises Conflict when another rotation runs, when replicas stay silent, or when records do not open; what was
-        done until then is done, and running again goes on from there.
+        Raises Conflict when another rotation runs, when replicas stay silent, when records do not open, or when it is
+        for whoever keeps the keyring to promote the new key; what was done until then is done, and running again goes
+        on from there.
         """
         await self._take_lease()
         self._renewed = self._clock.monotonic()
@@ -122,15 +128,19 @@ class Rotation:
             await self._store.release(META, _NAME, self._owner)
 
     async def _run(self) -> Proof:
-        await self._vault.adopt(await self._holder.read())
-        target = rotation_plan.target_of(self._vault.keyring)
+        self._keyring = await self._holder.read()
+        if not self._holder.fixed:
+            await self._vault.adopt(self._keyring)
+        target = rotation_plan.target_of(self._keyring, fixed=self._holder.fixed)
         counts: Counter[int] | None = None
         while True:
             facts = await self._facts(target, counts)
             step = rotation_plan.next_step(facts)
             self._hooks.progress(Progress(step))
-            if step is Step.DONE:
+            if step is Step.DONE or (step is Step.RETIRE and facts.fixed):
                 break
+            if step is Step.PROMOTE and facts.fixed:
+                raise Conflict(f"{rotation_plan.what_next(step, facts)}; then run this again")
             if step is Step.ADD:
                 await self._add(target)
             elif step is Step.PROMOTE:
@@ -141,18 +151,18 @@ class Rotation:
                 counts = await self._reencrypt(target)
             else:
                 await self._retire(facts)
-        return await self._proof(facts)
+        return await self._proof(facts, step)
 
     async def _facts(self, target: int, counts: Counter[int] | None) -> Facts:
         await self._keep_lease()
         living = await replicas.living(self._store, self._vault)
-        return Facts(self._vault.keyring, target, living, self._at_least, counts)
+        return Facts(self._keyring, target, living, self._at_least, counts, self._holder.fixed)
 
     # -- the steps
 
     async def _add(self, target: int) -> None:
         await self._hooks.failpoint("rotate.before_add")
-        await self._change("master.add", target, self._vault.keyring.added(secrets.token_bytes(sealing.MASTER_SIZE)))
+        await self._change("master.add", target, self._keyring.added(secrets.token_bytes(sealing.MASTER_SIZE)))
         await self._hooks.failpoint("rotate.added")
 
     async def _wait_for_replicas(self, target: int, step: Step) -> None:
@@ -161,25 +171,33 @@ class Rotation:
         while missing := missing_in(await self._facts(target, None)):
             self._hooks.progress(Progress(step, waiting_for=tuple(missing)))
             if self._clock.monotonic() > deadline:
-                raise Conflict(f"replicas without the new key after {self._patience:.0f} s: {', '.join(missing)}")
+                lack = "have" if step is Step.DISTRIBUTE else "seal with"
+                raise Conflict(
+                    f"replicas that do not {lack} the new key after {self._patience:.0f} s: {', '.join(missing)}; "
+                    "nothing was sealed with it for them: see to it that they get the keyring, then run this again"
+                )
             await self._sleep(_LOOK)
 
     async def _promote(self, target: int) -> None:
         await self._hooks.failpoint("rotate.before_promote")
-        await self._change("master.promote", target, self._vault.keyring.promoted(target))
+        await self._change("master.promote", target, self._keyring.promoted(target))
         await self._hooks.failpoint("rotate.promoted")
 
     async def _reencrypt(self, target: int) -> Counter[int]:
         """Re-seal every record that is not under the target key; return the count of a last look at all of them."""
         await self._hooks.failpoint("rotate.before_sweep")
+        if self._vault.keyring != self._keyring:  # of a fixed keyring the primary is adopted when everybody has it
+            await self._vault.adopt(self._keyring)
         deadline = self._clock.monotonic() + self._patience
         while True:
-            records = await self._records()
-            left = {name: stored for name, stored in records.items() if _kid(stored) != target}
+            if await self._holder.read() != self._keyring:
+                raise Conflict("the keyring was changed while records were sealed anew; run this again")
+            records = await census.records(self._store)
+            left = {name: stored for name, stored in records.items() if census.kid_of(stored) != target}
             if not left:
                 await self._audit("master.rewrap.done", target)
                 await self._hooks.failpoint("rotate.swept")
-                return _count(records)
+                return census.count(records.values())
             before = self._resealed
             self._refuse(await self._sweep(left, total=len(records)))
             if self._resealed > before:
@@ -192,18 +210,19 @@ class Rotation:
     async def _retire(self, facts: Facts) -> None:
         await self._hooks.failpoint("rotate.before_retire")
         former = rotation_plan.former(facts.keyring)
-        await self._change("master.retire", facts.target, self._vault.keyring.retired(former))
+        await self._change("master.retire", facts.target, self._keyring.retired(former))
         await self._hooks.failpoint("rotate.retired")
 
-    async def _proof(self, facts: Facts) -> Proof:
-        keyring = self._vault.keyring
-        retired = tuple(key.kid for key in keyring if key.kid != keyring.primary.kid)
-        counts = dict(_count(await self._records()))
-        return Proof(keyring.primary.kid, retired, counts, self._resealed, len(facts.replicas))
+    async def _proof(self, facts: Facts, step: Step) -> Proof:
+        keyring = self._keyring
+        retired = tuple(key.kid for key in keyring if key.state is KeyState.RETIRED)
+        counts = dict(census.count((await census.records(self._store)).values()))
+        left = rotation_plan.what_next(step, facts) if facts.fixed else ""
+        return Proof(keyring.primary.kid, retired, counts, self._resealed, len(facts.replicas), left)
 
     # -- the sweep
 
-    async def _sweep(self, left: dict[_Name, Versioned], *, total: int) -> list[str]:
+    async def _sweep(self, left: dict[census.Name, Versioned], *, total: int) -> list[str]:
         """Re-seal what can be at the agreed rate; return the ids of records that do not open."""
         broken = []
         for number, ((kind, id_), stored) in enumerate(sorted(left.items()), start=total - len(left) + 1):
@@ -228,15 +247,6 @@ class Rotation:
         finally:
             await self._store.release(kind, id_, self._owner)
 
-    async def _records(self) -> dict[_Name, Versioned]:
-        """Return every sealed record. What a replica says of itself is its own to renew."""
-        return {
-            (kind, id_): stored
-            for kind in SEALED_KINDS
-            for id_, stored in (await self._store.scan(kind)).items()
-            if not id_.startswith(replicas.PREFIX)
-        }
-
     def _refuse(self, broken: list[str]) -> None:
         if broken:
             raise Conflict(
@@ -250,9 +260,10 @@ class Rotation:
         """Change the keyring everywhere this process can: where it is kept first, then in its own vault."""
         await self._audit(event, kid)
         await self._keep_lease(fresh=True)
-        if await self._holder.read() != self._vault.keyring:
+        if await self._holder.read() != self._keyring:
             raise Conflict("the keyring was changed by somebody else")
         await self._holder.write(keyring)
+        self._keyring = keyring
         await self._vault.adopt(keyring)
 
     async def _audit(self, event: str, kid: int) -> None:
@@ -277,15 +288,3 @@ class Rotation:
         if not await self._store.renew(META, _NAME, self._owner, ttl=self._lease):
             raise Conflict("another rotation has taken over")
         self._renewed = now
-
-
-def _kid(stored: Versioned) -> int:
-    """Return the key of a record by what is sealed, not by what the store says of it."""
-    try:
-        return envelope.kid_of(stored.value)
-    except Unopened:
-        return UNREADABLE
-
-
-def _count(records: dict[_Name, Versioned]) -> Counter[int]:
-    return Counter(_kid(stored) for stored in records.values())

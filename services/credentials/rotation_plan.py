@@ -15,6 +15,10 @@ anything is sealed with it, and stays until nothing is.
     primary         all seal with it               all under it          RETIRE       all others open only backups
     primary         -                              -, no other key left  DONE
 
+Where the keyring is somebody else's to change, as a Kubernetes Secret is, the table is the same, but ADD, PROMOTE and
+RETIRE are theirs: `what_next` says it to them. No key that is asked for is ADD then, and DONE comes only when every
+record has been counted under the primary.
+
 A replica counts as having a key when it reports the same fingerprint, not the same number. Source: promises.md C1.4.
 """
 
@@ -54,14 +58,19 @@ class Facts(msgspec.Struct, frozen=True):
     replicas: tuple[Replica, ...] = ()
     at_least: int = 0  # so many replicas must report, because somebody knows how many run
     counts: Mapping[int, int] | None = None
+    fixed: bool = False  # the keyring is not ours to change
 
 
-def target_of(keyring: Keyring) -> int:
-    """Return the key that an unfinished rotation was heading for, else the number of the key to be added."""
-    ahead = [key.kid for key in keyring if key.state is KeyState.DECRYPT]
-    if not ahead:
+def target_of(keyring: Keyring, *, fixed: bool = False) -> int:
+    """
+    Return the key that an unfinished rotation was heading for, else the number of the key to be added.
+
+    In a keyring that is `fixed` nothing is added: there it is the primary.
+    """
+    ahead = former(keyring)
+    if not ahead and not fixed:
         return max(key.kid for key in keyring) + 1
-    return max(*ahead, keyring.primary.kid)
+    return max([*ahead, keyring.primary.kid])
 
 
 def next_step(facts: Facts) -> Step:
@@ -71,17 +80,56 @@ def next_step(facts: Facts) -> Step:
         return Step.ADD
     if target.state is not KeyState.PRIMARY:
         return Step.DISTRIBUTE if without_key(facts) else Step.PROMOTE
-    if not former(facts.keyring):
+    if not former(facts.keyring) and not facts.fixed:
         return Step.DONE
     if unsettled(facts):
         return Step.SETTLE
     if facts.counts is None or remaining(facts.counts, facts.target):
         return Step.REENCRYPT
-    return Step.RETIRE
+    return Step.RETIRE if former(facts.keyring) else Step.DONE
+
+
+def what_next(step: Step, facts: Facts) -> str:
+    """Say to whoever keeps the keyring what stands between here and the end of a rotation, and what to do about it."""
+    key = f"master key {facts.target}"
+    match step:
+        case Step.DISTRIBUTE:
+            lacking = ", ".join(without_key(facts))
+            return f"{key} has not come everywhere yet, which takes a cluster up to two minutes: not to {lacking}"
+        case Step.PROMOTE:
+            count = len(facts.replicas)
+            return f"every running process ({count}) has {key}: promote it, with `zcode-proxy keyring promote`"
+        case Step.SETTLE:
+            return f"not every running process seals with {key} yet: {', '.join(unsettled(facts))} does not"
+        case Step.REENCRYPT:
+            left, total = remaining(facts.counts or {}, facts.target), sum((facts.counts or {}).values())
+            return f"{left} of {total} records are not under {key} yet: `zcode-proxy rotate master` seals them anew"
+        case Step.RETIRE:
+            keys = ", ".join(map(str, former(facts.keyring)))
+            return f"no record needs master key {keys} any longer: retire it, with `zcode-proxy keyring retire`"
+        case _:
+            return "no rotation is under way; `zcode-proxy keyring add` begins one"
+
+
+def sealing_key(keyring: Keyring, replicas: Sequence[Replica]) -> int:
+    """
+    Return which key of a new keyring may seal now: the primary, once every replica can open what it seals.
+
+    Until then it is what another replica seals with, if that is here; so a keyring that came in one piece, without the
+    steps in between, cuts nobody off.
+    """
+    primary = keyring.primary.kid
+    fingerprints = keyring.fingerprints()
+    if all(each.fingerprints.get(primary) == fingerprints[primary] for each in replicas):
+        return primary
+    theirs = {
+        each.primary for each in replicas if each.fingerprints.get(each.primary) == fingerprints.get(each.primary)
+    }
+    return max((kid for kid in theirs if kid in fingerprints and kid != primary), default=primary)
 
 
 def former(keyring: Keyring) -> list[int]:
-    """Return the keys that are on their way out."""
+    """Return the keys that are on their way out, or not in yet."""
     return [key.kid for key in keyring if key.state is KeyState.DECRYPT]
 
 

@@ -3,7 +3,7 @@ A stand-in for a kubelet and a cluster network: runs the pods of a rendered char
 
 What it does as Kubernetes does: init containers in order, native sidecars up to their startup probe before what follows,
 a network namespace shared by a pod, security contexts (uid, gid, read-only root, capabilities, no new privileges), memory
-limits, ConfigMaps and Secrets as read-only files of the fsGroup, emptyDirs, probes, restarts, and at the end preStop,
+limits, ConfigMaps and Secrets as read-only files of the fsGroup, emptyDirs, new claims, probes, restarts, and at the end preStop,
 SIGTERM, the grace period and SIGKILL, sidecars last.
 
 What it does not: schedule, balance (a Service's name is the address of its pods), enforce network policies, or watch.
@@ -113,11 +113,11 @@ class Pod:
         security = self.spec["securityContext"] | spec["securityContext"]
         self.containers[spec["name"]] = self._node.client.containers.run(
             self._image_of(spec),
-            spec.get("args") or None,
+            [word.replace("$(JOB)", self.name) for word in spec.get("args", [])] or None,
             detach=True,
             name=f"{self.name}-{spec['name']}",
             entrypoint=spec.get("command"),
-            environment={each["name"]: each["value"] for each in spec.get("env", [])},
+            environment={each["name"]: self._value(each) for each in spec.get("env", [])},
             network_mode=f"container:{self._pause.id}",
             user=f"{security['runAsUser']}:{security['runAsGroup']}",
             group_add=[str(security["fsGroup"])],
@@ -127,6 +127,12 @@ class Pod:
             mem_limit=spec["resources"]["limits"]["memory"].replace("Mi", "m"),
             volumes=[self._mount(each) for each in spec.get("volumeMounts", [])],
         )
+
+    def _value(self, variable: dict[str, Any]) -> str:
+        if "valueFrom" in variable:
+            assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+            return self.name
+        return str(variable["value"])
 
     def _mount(self, mount: dict[str, Any]) -> str:
         (volume,) = [each for each in self.spec["volumes"] if each["name"] == mount["name"]]
@@ -139,7 +145,7 @@ class Pod:
         group = self.spec["securityContext"]["fsGroup"]
         path.mkdir()
         shutil.chown(path, 0, group)
-        path.chmod(0o2770 if "emptyDir" in volume else 0o2750)
+        path.chmod(0o2770 if {"emptyDir", "persistentVolumeClaim"} & volume.keys() else 0o2750)
         for kind, key in (("secret", "secretName"), ("configMap", "name")):
             if kind in volume:
                 data = self._node.data(kind, volume[kind][key])

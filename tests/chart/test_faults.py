@@ -50,7 +50,6 @@ SECRET = {"keyring": {"existingSecret": "k"}, "store": {"url": "redis://r:6379"}
         (SECRET | {"httpRoute": {"enabled": True}}, "httpRoute.parentRefs is empty"),
         (SECRET | {"ingress": {"enabled": True}}, "ingress.hosts is empty"),
         (SECRET | {"backup": {"enabled": True}}, "backup.persistentVolumeClaim is missing"),
-        (SECRET | {"rotation": {"enabled": True}}, "rotation.enabled needs keyring.persistentVolumeClaim"),
         (SECRET | {"config": {"limits": {"drain": 5}}}, "set by gateway.drainSeconds"),
         (SECRET | {"image": {"registry": "https://r"}}, "without http"),
         (

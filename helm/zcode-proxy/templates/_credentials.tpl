@@ -39,6 +39,19 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
+{{/* How many processes with the keyring there are at least: a rotation waits until so many have said what they have. */}}
+{{- define "zcode.keyringReplicas" -}}
+{{- $gateway := .Values.gateway -}}
+{{- if eq .Values.credentials.mode "deployment" -}}
+{{- .Values.credentials.replicas -}}
+{{- else -}}
+{{- $gateways := $gateway.replicas -}}
+{{- if $gateway.autoscaling.enabled }}{{ $gateways = $gateway.autoscaling.minReplicas }}{{ end -}}
+{{- if $gateway.keda.enabled }}{{ $gateways = $gateway.keda.minReplicas }}{{ end -}}
+{{- add $gateways (ternary .Values.captcha.replicas 0 .Values.captcha.enabled) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The token that our processes show each other over TCP; a file, so that a new one is used without a restart. */}}
 {{- define "zcode.internalTokenVolume" -}}
 - name: internal-token

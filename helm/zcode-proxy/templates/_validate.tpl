@@ -8,7 +8,7 @@
 - this cluster ({{ $version }}) has no native sidecars: set credentials.nativeSidecar=false
 {{- end }}
 {{- if and $service (not .Values.keyring.existingSecret) (not .Values.keyring.persistentVolumeClaim) }}
-- keyring.existingSecret is missing. The keyring is never made here: every render would make another one. Make it once: `zcode-proxy keyring new` or docs/kubernetes.md, "The keyring"
+- keyring.existingSecret is missing. The keyring is never made here: every render would make another one. Make it once: `zcode-proxy keyring new --output keyring.json`, and docs/kubernetes.md, "The keyring"
 {{- end }}
 {{- if and .Values.keyring.existingSecret .Values.keyring.persistentVolumeClaim }}
 - keyring.existingSecret and keyring.persistentVolumeClaim are both set; keep one
@@ -66,9 +66,6 @@
 {{- end }}
 {{- if and (or .Values.backup.enabled .Values.rotation.enabled) (not $service) }}
 - backup and rotation work on the credentials store, and with credentials.mode=none there is none
-{{- end }}
-{{- if and .Values.rotation.enabled (not .Values.keyring.persistentVolumeClaim) }}
-- rotation.enabled needs keyring.persistentVolumeClaim: a Secret that is mounted cannot be written. With a Secret, rotate by hand: docs/kubernetes.md, "Rotate the master key"
 {{- end }}
 {{- if (.Values.config.limits).drain }}
 - config.limits.drain is set by gateway.drainSeconds, which the pod's grace period follows; set that one

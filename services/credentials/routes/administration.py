@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from services.credentials import admin_contract as paths
-from services.credentials.admin_contract import Administration, KeyRequest, Logout, Replacement
+from services.credentials.admin_contract import Administration, KeyRequest, Logout, MasterRequest, Replacement
 from services.credentials.errors import CredentialsError, NotFound
 from services.credentials.master_run import MasterRun
 
@@ -67,10 +67,11 @@ async def replace(request: _AnyRequest, id_: FromPath[str], office: _Office) -> 
     return _json(await office.replace(id_, await _read(request, Replacement)))
 
 
-@post(paths.MASTER_PATH, status_code=200, sync_to_thread=False)
-def begin_master(master: NamedDependency[MasterRun]) -> Response[bytes]:
-    """Begin a rotation of the master key, or join the one that runs."""
-    return _json(master.begin())
+@post(paths.MASTER_PATH, status_code=200)
+async def begin_master(request: _AnyRequest, master: NamedDependency[MasterRun]) -> Response[bytes]:
+    """Begin a rotation of the master key, or join the one that runs; an empty body asks for nothing in particular."""
+    wanted = await _read(request, MasterRequest) if await request.body() else MasterRequest()
+    return _json(master.begin(wanted.replicas))
 
 
 @get(paths.MASTER_PATH, sync_to_thread=False)

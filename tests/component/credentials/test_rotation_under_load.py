@@ -46,6 +46,7 @@ class Replica:
         await self.vault.unlock()
         follow = asyncio.ensure_future(
             replicas.follow(
+                self.store,
                 self.vault,
                 self.watch,
                 self.reporter,

@@ -12,6 +12,7 @@ from services.credentials import keyring_file
 from services.credentials.errors import KeyringInvalid, Unavailable
 from services.credentials.keyring import Keyring
 from services.credentials.keyring_file import KeyringFile, KeyringWatch
+from tests.support.mounted_secret import MountedSecret
 
 FIRST = Keyring.generate(bytes(range(32)))
 SECOND = FIRST.added(bytes(range(32, 64)))
@@ -172,3 +173,33 @@ async def test_a_keyring_that_can_only_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Unavailable, match="cannot be written"):
         await KeyringFile(tmp_path / "file" / "keyring").write(Keyring.generate(bytes(range(32))))
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "mode", "accepted"),
+    [(65532, 65532, 0o660, True), (65532, 65532, 0o662, False), (65532, 100, 0o660, False), (0, 0, 0o660, False)],
+)
+def test_a_claim_that_kubernetes_opened_to_the_pods_own_group_is_not_written_by_others(
+    user: int, group: int, mode: int, accepted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keyring"
+    keyring_file.create(path, FIRST)
+    status = list(path.stat())
+    status[0], status[5] = stat.S_IFREG | mode, group
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result(status))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(os, "getegid", lambda: 100 if user == 65532 and group == 100 else user)
+
+    if accepted:
+        assert keyring_file.load(path) == FIRST
+    else:
+        with pytest.raises(KeyringInvalid, match="can be written by others"):
+            keyring_file.load(path)
+
+
+def test_a_keyring_in_a_mounted_secret_can_only_be_read(tmp_path: Path) -> None:
+    MountedSecret(tmp_path / "secret", "keyring.json", FIRST.dump())
+    keyring_file.create(tmp_path / "keyring.json", FIRST)
+
+    assert KeyringFile(tmp_path / "secret" / "keyring.json").fixed
+    assert not KeyringFile(tmp_path / "keyring.json").fixed

@@ -21,10 +21,11 @@ class Office:
     def __init__(self) -> None:
         self.go = asyncio.Event()
         self.fault: Exception | None = None
-        self.runs = 0
+        self.runs = self.replicas = 0
 
-    async def rotate_master(self, progress: Callable[[MasterState], None]) -> MasterProof:
+    async def rotate_master(self, progress: Callable[[MasterState], None], replicas: int = 0) -> MasterProof:
         self.runs += 1
+        self.replicas = replicas
         progress(MasterState(step="re-encrypt", done=1, total=3, running=True))
         await self.go.wait()
         if self.fault is not None:
@@ -45,9 +46,9 @@ async def test_who_comes_second_joins_the_rotation_that_runs() -> None:
 
         assert run.state == MasterState(proof=PROOF)
         assert office.runs == 1
-        assert run.begin().running
+        assert run.begin(replicas=3).running
         await until(lambda: not run.state.running)
-    assert office.runs == 2
+    assert (office.runs, office.replicas) == (2, 3)
 
 
 @pytest.mark.parametrize("fault", [Conflict("records do not open"), StoreUnavailable("the store does not answer")])

@@ -183,7 +183,102 @@ async def test_a_follower_adopts_and_reports_and_survives_what_goes_wrong() -> N
         source.next = [[bad], [gone], [ADDED]][rounds - 1]  # type: ignore[assignment]
 
     with pytest.raises(asyncio.CancelledError):
-        await replicas.follow(vault, source, Reporter(store, vault, "a"), complain=complaints.append, sleep=sleep)
+        await replicas.follow(
+            store, vault, source, Reporter(store, vault, "a"), complain=complaints.append, sleep=sleep
+        )
 
     assert complaints == [bad, gone]
     assert await replicas.living(store, vault) == (said("a", ADDED),)
+
+
+async def followed(store: MemoryStore, vault: Vault, *rounds: list[Keyring | Exception]) -> list[Exception]:
+    """Follow a source for so many rounds; return the complaints."""
+    source, complaints, left = Source(), list[Exception](), list(rounds)
+
+    async def sleep(seconds: float) -> None:
+        if not left:
+            raise asyncio.CancelledError
+        source.next = left.pop(0)
+        await asyncio.sleep(0)
+
+    with pytest.raises(asyncio.CancelledError):
+        await replicas.follow(
+            store, vault, source, Reporter(store, vault, "a"), complain=complaints.append, sleep=sleep
+        )
+    return complaints
+
+
+async def test_a_replica_with_a_bad_keyring_is_not_forgotten() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    vault = await filled(store, 0)
+
+    await followed(store, vault, [KeyringInvalid("half written")])
+    clock.advance(LIFE - 1)
+    await followed(store, vault, [KeyringInvalid("half written")])
+    clock.advance(LIFE - 1)
+
+    assert await replicas.living(store, vault) == (said("a", FIRST),)
+
+
+async def test_a_keyring_that_the_store_kept_from_being_adopted_is_adopted_later() -> None:
+    store = Falling()
+    vault = await filled(store, 0)
+    store.falls = 1
+
+    complaints = await followed(store, vault, [ADDED], [])
+
+    assert [str(fault) for fault in complaints] == ["down"]
+    assert vault.keyring == ADDED
+
+
+class Falling(MemoryStore):
+    """Does not answer so many scans."""
+
+    falls = 0
+
+    async def scan(self, kind: str):  # type: ignore[no-untyped-def]
+        if self.falls:
+            self.falls -= 1
+            raise StoreUnavailable("down")
+        return await super().scan(kind)
+
+
+async def test_a_new_primary_only_opens_until_the_others_can_open_it() -> None:
+    store = MemoryStore()
+    vault = await filled(store, 0)
+    other = Vault(store, FIRST)
+    reporter = Reporter(store, other, "b")
+    await reporter.report()
+
+    complaints = await followed(store, vault, [PROMOTED], [])
+    between = vault.keyring
+    await other.adopt(ADDED)
+    await reporter.report()
+    await replicas.adopt(store, vault, PROMOTED)
+
+    assert "master key 2 does not seal before every replica has it; until then 1 does" in str(complaints[-1])
+    assert (between.primary.kid, between.fingerprints()) == (1, PROMOTED.fingerprints())
+    assert vault.keyring == PROMOTED
+
+
+async def test_a_keyring_that_was_known_at_the_start_is_taken_over_by_the_follower() -> None:
+    store = MemoryStore()
+    vault = await filled(store, 0)
+    source = Source()
+
+    async def stop(seconds: float) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await replicas.follow(
+            store,
+            vault,
+            source,
+            Reporter(store, vault, "a"),
+            keyring=PROMOTED,
+            complain=lambda fault: None,
+            sleep=stop,
+        )
+
+    assert vault.keyring == PROMOTED

@@ -13,7 +13,7 @@ from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Granted
 from services.credentials.vault import META, Vault
 from tests.support.clock import ManualClock
-from tests.support.vaults import ADDED, FIRST, PROMOTED, contents, credential, filled, overwrite
+from tests.support.vaults import ADDED, FIRST, PROMOTED, RETIRED, contents, credential, filled, overwrite
 
 
 class Holder:
@@ -22,6 +22,7 @@ class Holder:
     def __init__(self, keyring: Keyring = FIRST) -> None:
         self.keyring = keyring
         self.written = 0
+        self.fixed = False
 
     async def read(self) -> Keyring:
         return self.keyring
@@ -202,7 +203,7 @@ async def test_a_replica_that_never_gets_the_key_stops_the_rotation_before_anyth
     _, keep = await replica(world, "slow")
     del keep
 
-    with pytest.raises(Conflict, match=r"without the new key after 20 s: slow"):
+    with pytest.raises(Conflict, match=r"do not have the new key after 20 s: slow; .*run this again"):
         await world.rotation().run()
 
     assert world.holder.keyring.primary.kid == 1
@@ -214,6 +215,72 @@ async def test_replicas_that_are_known_to_run_and_say_nothing_are_waited_for() -
 
     with pytest.raises(Conflict, match=r"\?, \?"):
         await world.rotation(at_least=2).run()
+
+
+# -- a keyring that is somebody else's to change
+
+
+def fixed(world: World, keyring: Keyring) -> World:
+    world.holder.fixed = True
+    world.holder.keyring = keyring
+    return world
+
+
+async def test_of_a_fixed_keyring_nothing_is_begun_and_every_record_is_counted() -> None:
+    world = fixed(await World().filled(), FIRST)
+
+    proof = await world.rotation().run()
+
+    assert (proof.primary, proof.counts, proof.resealed) == (1, {1: 7}, 0)
+    assert "keyring add" in proof.next
+    assert world.steps() == [Step.REENCRYPT, Step.DONE]
+
+
+async def test_a_fixed_keyring_that_was_not_promoted_stops_the_rotation_with_what_to_do() -> None:
+    world = fixed(await World().filled(), ADDED)
+
+    with pytest.raises(Conflict, match=r"has master key 2: promote it, with `zcode-proxy keyring promote`; then run"):
+        await world.rotation().run()
+
+    assert world.steps() == [Step.PROMOTE]
+    assert {stored.kid for stored in (await contents(world.store)).values()} == {1}
+
+
+async def test_a_fixed_keyring_is_waited_for_where_a_replica_lacks_it() -> None:
+    world = fixed(await World().filled(), PROMOTED)
+    _, catch_up = await replica(world)
+    world.meanwhile = [lambda: no_record_has_moved(world), lambda: no_record_has_moved(world), catch_up]
+
+    proof = await world.rotation().run()
+
+    assert world.steps() == [Step.SETTLE, Step.REENCRYPT, Step.RETIRE]
+    assert (proof.counts, proof.retired, proof.replicas, world.holder.written) == ({2: 7}, (), 1, 0)
+    assert "no record needs master key 1 any longer: retire it" in proof.next
+
+
+async def no_record_has_moved(world: World) -> None:
+    found = await contents(world.store)
+    assert {stored.kid for (_, id_), stored in found.items() if not id_.startswith("kids:")} == {1}
+
+
+async def test_after_a_key_of_a_fixed_keyring_was_retired_too_early_its_records_are_sealed_anew() -> None:
+    world = fixed(await World().filled(), RETIRED)
+
+    proof = await world.rotation().run()
+
+    assert (proof.counts, proof.retired, proof.resealed) == ({2: 7}, (1,), 7)
+
+
+async def test_a_fixed_keyring_that_changes_meanwhile_stops_the_rotation() -> None:
+    world = fixed(await World().filled(), PROMOTED)
+    await world.store.acquire("cred", credential(0).id, "refresh", ttl=5.0, seen=1)
+
+    async def roll_back() -> None:
+        world.holder.keyring = ADDED
+
+    world.meanwhile = [roll_back]
+    with pytest.raises(Conflict, match="was changed while records were sealed anew; run this again"):
+        await world.rotation().run()
 
 
 # -- others

@@ -1,5 +1,6 @@
 """The order of a rotation: every line of the table, and what is waited for."""
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -21,6 +22,12 @@ def replica(keyring: Keyring, name: str = "a") -> Replica:
 def step(keyring: Keyring, *others: Keyring, at_least: int = 0, counts: Mapping[int, int] | None = None) -> Step:
     replicas = tuple(replica(other, str(number)) for number, other in enumerate(others))
     return rotation_plan.next_step(Facts(keyring, 2, replicas, at_least, counts))
+
+
+def fixed(keyring: Keyring, *others: Keyring, counts: Mapping[int, int] | None = None) -> Facts:
+    """A keyring that is somebody else's to change."""
+    replicas = tuple(replica(other, str(number)) for number, other in enumerate(others))
+    return Facts(keyring, rotation_plan.target_of(keyring, fixed=True), replicas, 0, counts, fixed=True)
 
 
 CASES = {
@@ -68,6 +75,51 @@ def test_an_unfinished_rotation_is_gone_on_with_and_a_new_one_takes_the_next_num
     keyring: Keyring, target: int
 ) -> None:
     assert rotation_plan.target_of(keyring) == target
+
+
+FIXED = {
+    "no rotation, nobody counted": (fixed(FIRST, FIRST), Step.REENCRYPT, "0 of 0 records"),
+    "no rotation": (fixed(FIRST, FIRST, counts={1: 9}), Step.DONE, "`zcode-proxy keyring add` begins one"),
+    "added, not everywhere": (fixed(ADDED, ADDED, FIRST), Step.DISTRIBUTE, "key 2 has not come everywhere.*not to 1$"),
+    "added": (fixed(ADDED, ADDED, ADDED), Step.PROMOTE, r"every running process \(2\) has master key 2: promote it"),
+    "promoted, not everywhere": (fixed(PROMOTED, ADDED), Step.SETTLE, "seals with master key 2 yet: 0 does not"),
+    "promoted": (fixed(PROMOTED, PROMOTED, counts={1: 2, 2: 3}), Step.REENCRYPT, "2 of 5 records are not under .* 2"),
+    "sealed anew": (fixed(PROMOTED, PROMOTED, counts={2: 5}), Step.RETIRE, "needs master key 1 any longer: retire it"),
+    "retired too early": (fixed(RETIRED, RETIRED, counts={1: 2, 2: 3}), Step.REENCRYPT, "2 of 5 records"),
+    "retired": (fixed(RETIRED, RETIRED, counts={2: 5}), Step.DONE, "no rotation is under way"),
+}
+
+
+@pytest.mark.parametrize("case", FIXED)
+def test_whoever_keeps_the_keyring_is_told_what_is_next(case: str) -> None:
+    facts, expected, words = FIXED[case]
+
+    assert rotation_plan.next_step(facts) is expected
+    assert re.search(words, rotation_plan.what_next(expected, facts))
+
+
+@pytest.mark.parametrize(
+    ("keyring", "others", "seals"),
+    [
+        (FIRST, (), 1),
+        (PROMOTED, (), 2),
+        (PROMOTED, (PROMOTED, ADDED), 2),
+        (PROMOTED, (PROMOTED, FIRST), 1),
+        (RETIRED, (FIRST,), 1),
+        (RETIRED.without(1), (FIRST,), 2),
+        (PROMOTED, (FIRST.added(b"x" * 31 + b"y"),), 1),
+        (PROMOTED, (FIRST.added(b"x" * 31 + b"y").promoted(2),), 2),
+    ],
+    ids=str,
+)
+def test_a_new_primary_seals_once_every_replica_can_open_it(
+    keyring: Keyring, others: tuple[Keyring, ...], seals: int
+) -> None:
+    assert rotation_plan.sealing_key(keyring, [replica(other) for other in others]) == seals
+
+
+def test_a_replica_whose_report_does_not_open_says_nothing_of_which_key_seals() -> None:
+    assert rotation_plan.sealing_key(PROMOTED, [Replica("a", 0, {})]) == 2
 
 
 def test_a_replica_with_another_key_of_the_same_number_does_not_have_the_key() -> None:
