@@ -27,6 +27,7 @@ from services.gateway.translation.streams.read_openai import OpenAIReader, read_
 from services.gateway.translation.streams.reader import StreamReader
 from services.gateway.translation.streams.write_anthropic import AnthropicWriter, write_anthropic_batch
 from services.gateway.translation.streams.write_openai import OpenAIWriter, write_openai_batch
+from services.gateway.translation.streams.write_responses import ResponsesWriter, write_responses_batch
 from services.gateway.wire.formats import WireFormat
 
 
@@ -145,6 +146,8 @@ def _whole(pair: Pair, events: Iterable[Event]) -> WholeBody | Fault:
 def _write_whole(pair: Pair, answer: Answer) -> bytes:
     if pair.client is WireFormat.OPENAI:
         return write_openai_batch(answer, pair.context, created=pair.created)
+    if pair.client is WireFormat.RESPONSES:
+        return write_responses_batch(answer, pair.context, created=pair.created)
     return write_anthropic_batch(answer, pair.context)
 
 
@@ -161,6 +164,8 @@ def _reader(pair: Pair) -> StreamReader:
 def _writer(pair: Pair) -> Writer:
     if pair.client is WireFormat.OPENAI:
         return OpenAIWriter(pair.context, created=pair.created, request_id=pair.request_id)
+    if pair.client is WireFormat.RESPONSES:
+        return ResponsesWriter(pair.context, created=pair.created, request_id=pair.request_id)
     return AnthropicWriter(pair.context, request_id=pair.request_id, input_tokens_estimate=pair.input_tokens)
 
 

@@ -12,6 +12,8 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
+from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
+from services.gateway.translation.requests.responses_to_openai import responses_to_openai
 from services.gateway.wire.formats import WireFormat
 
 
@@ -48,9 +50,7 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
             body, dialect, upstream_model=model, limits=limits, interleaved_thinking=want.interleaved_thinking
         )
     else:
-        translated = openai_to_anthropic(
-            body, dialect, upstream_model=model, default_max_tokens=want.default_max_tokens, limits=limits
-        )
+        translated = _from_openai(body, want, dialect, limits, model)
     same = want.client is want.upstream
     mutation = Mutation(
         model=model if same and model != want.model else None,
@@ -65,6 +65,14 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
         dropped=translated.dropped,
         input_tokens=_estimate(body, want),
     )
+
+
+def _from_openai(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits, model: str) -> TranslatedRequest:
+    """Translate what came in one of OpenAI's two APIs."""
+    if want.client is WireFormat.RESPONSES and want.upstream is WireFormat.OPENAI:
+        return responses_to_openai(body, dialect, upstream_model=model, limits=limits)
+    translate = responses_to_anthropic if want.client is WireFormat.RESPONSES else openai_to_anthropic
+    return translate(body, dialect, upstream_model=model, default_max_tokens=want.default_max_tokens, limits=limits)
 
 
 def _estimate(body: bytes, want: Want) -> int:

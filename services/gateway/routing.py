@@ -51,7 +51,7 @@ SUFFIX: Final = {WireFormat.ANTHROPIC: "/v1/messages", WireFormat.OPENAI: "/chat
 _FIXED: Final = {UpstreamFormat.ANTHROPIC: WireFormat.ANTHROPIC, UpstreamFormat.OPENAI: WireFormat.OPENAI}
 
 # The seed's table for the start plan: each dialect goes to the other's place on the coding plan.
-_AUTO: Final = {WireFormat.OPENAI: WireFormat.OPENAI, WireFormat.ANTHROPIC: WireFormat.OPENAI}
+_AUTO: Final = dict.fromkeys(WireFormat, WireFormat.OPENAI)
 
 
 class InvalidBase(ValueError):
@@ -72,7 +72,10 @@ def upstream_format(setting: UpstreamFormat, client: WireFormat, working: WireFo
     """Return the format to speak upstream; `working` is what answered last on a route set to auto."""
     if setting is UpstreamFormat.AUTO:
         return working or _AUTO[client]
-    return _FIXED.get(setting, client)
+    fixed = _FIXED.get(setting)
+    if fixed is not None:
+        return fixed
+    return WireFormat.OPENAI if client is WireFormat.RESPONSES else client  # no upstream speaks Responses itself
 
 
 def select_route(

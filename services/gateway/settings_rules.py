@@ -20,7 +20,7 @@ from services.gateway import providers
 from services.gateway.dialect import Dialect
 from services.gateway.routing import Plan, Routes, UpstreamFormat
 from services.gateway.settings import DEFAULT_SYSTEM_BLOCKS, GatewaySettings, ProviderSettings, UpstreamSettings
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import UPSTREAM_FORMATS, WireFormat
 
 LOOPBACK: Final = "127.0.0.1"
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - the documented default once clients must present a key
@@ -113,7 +113,7 @@ def upstream_key(settings: GatewaySettings) -> Secret | None:
 def bases(settings: GatewaySettings) -> dict[WireFormat, str]:
     """Return where the configured plan's two formats are served."""
     if settings.plan is Plan.START:
-        return dict.fromkeys(WireFormat, settings.start_plan.base)
+        return dict.fromkeys(UPSTREAM_FORMATS, settings.start_plan.base)
     provider = settings.providers[settings.provider]
     return {WireFormat.ANTHROPIC: provider.anthropic_base, WireFormat.OPENAI: provider.openai_base}
 
@@ -127,7 +127,7 @@ def formats_in_use(settings: GatewaySettings) -> tuple[WireFormat, ...]:
     """Return the upstream formats that requests may take."""
     fixed = {UpstreamFormat.ANTHROPIC: WireFormat.ANTHROPIC, UpstreamFormat.OPENAI: WireFormat.OPENAI}
     only = fixed.get(upstream_format(settings))
-    return tuple(WireFormat) if only is None else (only,)
+    return UPSTREAM_FORMATS if only is None else (only,)
 
 
 def routes(settings: GatewaySettings) -> Routes:

@@ -13,7 +13,7 @@ import msgspec
 
 from services.captcha import errors as captcha_errors
 from services.captcha.client import CaptchaClient, CaptchaService
-from services.captcha.contract import Outcome, Report, TokenAnswer, TokenRequest
+from services.captcha.contract import Outcome, Report, TokenAnswer, TokenRequest, WorkingFormat
 from services.captcha.settings import peer_token_path
 from services.chassis.peer.token_file import TokenFile
 from services.chassis.process import Tasks
@@ -32,6 +32,8 @@ from services.gateway.translation.own_faults import (
     start_plan_jwt_invalid,
 )
 from services.gateway.wire.formats import WireFormat
+
+_WORKING: Final[dict[WireFormat, WorkingFormat]] = {WireFormat.OPENAI: "openai", WireFormat.ANTHROPIC: "anthropic"}
 
 
 class CaptchaToken(msgspec.Struct, frozen=True):
@@ -144,7 +146,7 @@ class ServicePasses:
             version=given.version,
             outcome=outcome,
             attempt=wanted.number,
-            working_format=None if learnt is None else learnt.value,
+            working_format=None if learnt is None else _WORKING[learnt],
         )
         _ = self._tasks.start(self._send(report), name="captcha report")
 

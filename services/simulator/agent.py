@@ -12,7 +12,7 @@ import msgspec
 from services.simulator.arguments import Hints, fill, path_in
 from services.simulator.conversation import Conversation, Json, Tool
 
-_SHELLS: Final = ("bash", "shell", "run_shell_command", "execute_command", "terminal", "exec")
+_SHELLS: Final = ("bash", "shell", "run_shell_command", "execute_command", "terminal", "exec", "exec_command")
 _LISTERS: Final = ("ls", "list", "list_directory", "list_files", "list_dir", "glob")
 _READERS: Final = ("read", "read_file", "view", "cat")
 _SEARCHERS: Final = ("grep", "search_file_content", "grep_search", "search_files", "search")

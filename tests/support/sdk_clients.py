@@ -72,6 +72,19 @@ class Clients:
             reading.cached = (details.cached_tokens or 0) if details else 0
         return reading
 
+    def responses(self, stream: bytes) -> Reading:
+        """
+        Read a stream of the Responses API as the openai SDK does.
+
+        Its accumulator gives a whole answer for response.completed only; the parts of another are in its last event.
+        """
+        self._body = stream
+        with self._openai.responses.stream(model="m", input="hi") as events:
+            *_, last = events
+        if last.type == "response.completed":
+            assert events.get_final_response() == last.response
+        return _of_response(last.response)
+
     def anthropic(self, stream: bytes) -> Reading:
         """Read a stream as the anthropic SDK does."""
         self._body = stream
@@ -93,3 +106,27 @@ class Clients:
         reading.input = usage.input_tokens + reading.cached + (usage.cache_creation_input_tokens or 0)
         reading.output = usage.output_tokens
         return reading
+
+
+def _of_response(response: Any) -> Reading:
+    reading = Reading()
+    for item in response.output:
+        if item.type == "message":
+            reading.text += "".join(part.text for part in item.content if part.type == "output_text")
+        elif item.type == "reasoning":
+            reading.reasoning += "".join(part.text for part in [*item.summary, *(item.content or [])])
+        else:
+            reading.tools.append((item.call_id, item.name, json.loads(item.arguments)))
+    details = response.incomplete_details
+    reading.reason = _RESPONSE_REASONS[None if details is None else details.reason]
+    usage = response.usage
+    reading.input, reading.output = usage.input_tokens, usage.output_tokens
+    reading.cached = usage.input_tokens_details.cached_tokens
+    return reading
+
+
+_RESPONSE_REASONS = {
+    None: StopReason.END,
+    "max_output_tokens": StopReason.LENGTH,
+    "content_filter": StopReason.REFUSAL,
+}

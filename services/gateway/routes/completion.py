@@ -1,5 +1,5 @@
 """
-What the two generating endpoints do alike: read the body, hand the call to the exchange, rescue what fails.
+What the three generating endpoints do alike: read the body, hand the call to the exchange, rescue what fails.
 
 Raw ASGI, outside the framework's middleware and response classes, because this is the data path (performance.md 6.2).
 """
@@ -21,7 +21,11 @@ from services.gateway.rescue import fault_of_exception, write_error
 from services.gateway.translation.own_faults import draining, model_not_allowed
 from services.gateway.wire.formats import WireFormat
 
-PATHS: Final = {"/v1/chat/completions": WireFormat.OPENAI, "/v1/messages": WireFormat.ANTHROPIC}
+PATHS: Final = {
+    "/v1/chat/completions": WireFormat.OPENAI,
+    "/v1/messages": WireFormat.ANTHROPIC,
+    "/v1/responses": WireFormat.RESPONSES,
+}
 
 CLIENT_CLOSED_REQUEST: Final = 499  # the status of a log line nobody was there to read
 

@@ -5,6 +5,23 @@ from collections.abc import Mapping
 import msgspec
 
 
+class ShownTool(msgspec.Struct, frozen=True):
+    """What a Responses client calls a tool whose name the upstream knows otherwise."""
+
+    name: str
+    namespace: str | None = None
+    custom: bool = False  # its input is plain text: the one string of the arguments
+
+
+class ResponsesContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer to a Responses client must know besides."""
+
+    echo: bytes  # the members of the response object that repeat the request: JSON without the braces
+    shown: Mapping[str, ShownTool] = {}  # by the name that stands for them in events
+    summary: bool = False  # reasoning is shown as a summary, else as it is
+    encrypted: bool = False  # reasoning.encrypted_content was asked for
+
+
 class ResponseContext(msgspec.Struct, frozen=True, kw_only=True):
     """One per request, made by the request translator, read by readers and writers."""
 
@@ -16,6 +33,7 @@ class ResponseContext(msgspec.Struct, frozen=True, kw_only=True):
     legacy_functions: bool = False  # OpenAI clients that sent `functions`: answer with function_call
     inline_think_tags: bool = False  # from the dialect
     verify_signatures: bool = False  # from the dialect
+    responses: ResponsesContext | None = None  # Responses clients
 
 
 class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):

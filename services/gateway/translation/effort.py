@@ -95,6 +95,20 @@ def to_anthropic_thinking(
             return _adaptive(dialect, effort, param)
 
 
+def to_openai_effort(dialect: Dialect, *, effort: str | None) -> OpenAIThinking:
+    """Say on the OpenAI wire what a Responses client asked for; `effort` is one of SCALE, None when absent."""
+    if effort is None:
+        return OpenAIThinking()
+    off = effort == "none"
+    match dialect.thinking:
+        case Thinking.GLM:
+            return _glm_openai(dialect, "disabled" if off else "enabled", None, None if off else effort)
+        case Thinking.EFFORT:
+            return _plain_openai(dialect, "disabled" if off else None, None, None if off else effort)
+        case _:
+            return OpenAIThinking(dropped=("output_config.effort",))
+
+
 def _unknown(param: str, value: str, allowed: tuple[str, ...]) -> TranslationError:
     return TranslationError(f"{param}: {value[:64]!r} is not one of {', '.join(allowed)}", param=param)
 

@@ -276,7 +276,9 @@ def error_body(fmt: WireFormat, fault: Fault, request_id: str) -> tuple[int, lis
 
 
 def error_event(fmt: WireFormat, fault: Fault, request_id: str) -> bytes:
-    """Return the frame that ends a stream with an error (A13.4); nothing follows it, no `[DONE]` either."""
+    """Return what ends a stream with an error (A13.4); nothing follows it, no `[DONE]` either."""
+    if fmt is WireFormat.RESPONSES:
+        return responses_error_event(fault, 0) + _failed_response(fault, request_id)
     body = msgspec.json.encode(_envelope(fmt, fault, request_id))
     return (b"event: error\ndata: " if fmt is WireFormat.ANTHROPIC else b"data: ") + body + b"\n\n"
 
@@ -301,3 +303,31 @@ def _envelope(fmt: WireFormat, fault: Fault, request_id: str) -> dict[str, objec
             "code": fault.code or types.openai_code,
         }
     }
+
+
+def responses_error_event(fault: Fault, number: int) -> bytes:
+    """Return the `error` event of a Responses stream: flat, as its schema has it, and nested, as SDKs look for it."""
+    error = _envelope(WireFormat.RESPONSES, fault, "")["error"]
+    body = {"type": "error", "sequence_number": number, **response_error(fault), "param": fault.param, "error": error}
+    return b"event: error\ndata: %b\n\n" % msgspec.json.encode(body)
+
+
+def response_error(fault: Fault) -> dict[str, object]:
+    """Return the `error` of a response that failed; it always has a code, which agents act upon."""
+    types = error_table.types_of(client_status(WireFormat.RESPONSES, fault))
+    return {"code": fault.code or types.openai_code or "server_error", "message": fault.message}
+
+
+def _failed_response(fault: Fault, request_id: str) -> bytes:
+    """Return the last event of a stream that failed before the answer had begun."""
+    response: dict[str, object] = {
+        "id": f"resp_{request_id}",
+        "object": "response",
+        "status": "failed",
+        "error": response_error(fault),
+        "incomplete_details": None,
+        "output": [],
+        "usage": None,
+    }
+    body = {"type": "response.failed", "sequence_number": 1, "response": response}
+    return b"event: response.failed\ndata: %b\n\n" % msgspec.json.encode(body)

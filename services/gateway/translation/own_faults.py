@@ -13,22 +13,22 @@ from services.gateway.translation.fault import Action, Fault
 from services.gateway.wire.formats import WireFormat
 
 _SERVED: Final = (
-    "POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /v1/models/{id} "
-    "and GET /health"
+    "POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, "
+    "GET /v1/models/{id} and GET /health"
 )
 _KNOWN_ELSEWHERE: Final = (
     "/v1/messages/batches",
     "/v1/files",
     "/v1/complete",
     "/v1/completions",
-    "/v1/responses",
     "/v1/embeddings",
     "/v1/images",
     "/v1/audio",
     "/v1/moderations",
 )
 _CAPTCHA_LATER: Final = 10.0  # seconds after which a person may have come
-_ENDINGS: Final = ("/messages/count_tokens", "/chat/completions", "/messages", "/models")
+_ENDINGS: Final = ("/messages/count_tokens", "/chat/completions", "/responses", "/messages", "/models")
+_RESPONSES: Final = "/v1/responses/"
 
 
 def unauthenticated(message: str) -> Fault:
@@ -39,7 +39,12 @@ def unauthenticated(message: str) -> Fault:
 def not_found_route(path: str) -> Fault:
     """404: no such route; names the right one where the path shows what was meant."""
     meant = next((f"/v1{ending}" for ending in _ENDINGS if path.rstrip("/").endswith(ending)), None)
-    if path.startswith(_KNOWN_ELSEWHERE):
+    if path.startswith(_RESPONSES) and path != _RESPONSES:
+        message = (
+            f"There is no {path}: no response is stored, compacted or counted here. Send the whole conversation in "
+            "`input` of POST /v1/responses, with `stream` to follow it."
+        )
+    elif path.startswith(_KNOWN_ELSEWHERE):
         message = f"{path} is not supported by this gateway; it serves {_SERVED}."
     elif meant is not None and meant != path:
         message = (

@@ -23,6 +23,7 @@ _KEY = "the-one-client-key"
 _POLICY = {
     "/v1/chat/completions": "key",
     "/v1/messages": "key",
+    "/v1/responses": "key",
     "/v1/messages/count_tokens": "key",
     "/v1/models": "key",
     "/v1/models/{model_id:path}": "key",
@@ -175,7 +176,7 @@ async def test_only_the_root_and_options_answer_everybody(gateway: RunningGatewa
     "header", [f"Authorization: Bearer {_KEY}", f"X-API-Key: {_KEY}", f"authorization: bearer {_KEY}"]
 )
 async def test_the_key_opens_every_route(gateway: RunningGateway, header: str) -> None:
-    body = b'{"model":"glm-5.1","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}'
+    body = b'{"model":"glm-5.1","max_tokens":5,"messages":[{"role":"user","content":"hi"}],"input":"hi"}'
     for route in _routes(gateway.gateway):
         posted = route in gateway.gateway.entry.hot
         answer = await _asked(gateway, "POST" if posted else "GET", _plain(route), header, body=body if posted else b"")

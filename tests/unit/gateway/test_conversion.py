@@ -21,8 +21,8 @@ from services.gateway.wire.formats import WireFormat
 from tests.support.frames import DONE, chunk, data, message_end, message_start, text_block
 from tests.support.reading import events_of
 
-OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
-_PAIRS = [(client, upstream) for client in (OPENAI, ANTHROPIC) for upstream in (OPENAI, ANTHROPIC)]
+OPENAI, ANTHROPIC, RESPONSES = WireFormat.OPENAI, WireFormat.ANTHROPIC, WireFormat.RESPONSES
+_PAIRS = [(client, upstream) for client in (OPENAI, ANTHROPIC, RESPONSES) for upstream in (OPENAI, ANTHROPIC)]
 
 _STREAMS = {
     OPENAI: chunk({"role": "assistant", "content": "Hi"})
@@ -68,11 +68,15 @@ def _pair(client: WireFormat, upstream: WireFormat, **more: Any) -> Pair:
 def _text(fmt: WireFormat, events: list[dict[str, Any]]) -> str:
     if fmt is ANTHROPIC:
         return "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
+    if fmt is RESPONSES:
+        return "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
     return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
 
 
 def _whole_text(fmt: WireFormat, body: bytes) -> Any:
     whole = json.loads(body)
+    if fmt is RESPONSES:
+        return whole["output"][0]["content"][0]["text"]
     return whole["content"][0]["text"] if fmt is ANTHROPIC else whole["choices"][0]["message"]["content"]
 
 
@@ -157,11 +161,11 @@ def test_an_error_under_200_is_read_wherever_it_comes(client: WireFormat, upstre
 
 @pytest.mark.parametrize("upstream", [OPENAI, ANTHROPIC])
 def test_a_translation_tells_the_client_the_model_it_asked_for(upstream: WireFormat) -> None:
-    client = ANTHROPIC if upstream is OPENAI else OPENAI
-    whole = whole_body(_pair(client, upstream), json.dumps(_BODIES[upstream]).encode())
+    for client in (ANTHROPIC if upstream is OPENAI else OPENAI, RESPONSES):
+        whole = whole_body(_pair(client, upstream), json.dumps(_BODIES[upstream]).encode())
 
-    assert isinstance(whole, WholeBody)
-    assert "asked" == json.loads(whole.body)["model"]
+        assert isinstance(whole, WholeBody)
+        assert "asked" == json.loads(whole.body)["model"]
 
 
 def test_the_estimate_of_the_input_is_in_the_first_event() -> None:
@@ -176,6 +180,8 @@ def test_every_machine_can_ping_and_fail_in_the_middle(client: WireFormat, upstr
     machine.feed(_STREAMS[upstream][:-60])
 
     assert machine.ping().endswith(b"\n\n")
-    last = events_of(machine.fail(TRUNCATED))[-1]
-    assert TRUNCATED.message == last["error"]["message"]
+    ending = events_of(machine.fail(TRUNCATED))
+    if client is RESPONSES:
+        assert "response.failed" == ending.pop()["type"]
+    assert TRUNCATED.message == ending[-1]["error"]["message"]
     assert machine.finished

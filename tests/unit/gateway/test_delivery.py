@@ -17,7 +17,7 @@ from services.gateway.preparation import Preparation
 from services.gateway.translation.context import ResponseContext
 from services.gateway.translation.fault import Fault
 from services.gateway.upstream.transport import ConnectionLost
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import UPSTREAM_FORMATS, WireFormat
 from tests.support.chat_sockets import checked
 from tests.support.dialects import ANTHROPIC, OPENAI
 from tests.support.frames import DONE, chunk, message_end, message_start, text_block
@@ -51,7 +51,7 @@ STREAMS = {
     OPENAI: chunk({"role": "assistant", "content": "hi"}) + chunk({}, "stop", usage=USAGE) + DONE,
     ANTHROPIC: message_start() + text_block(0, "hi") + message_end(**COUNTED),
 }
-PAIRS = [(client, upstream) for client in WireFormat for upstream in WireFormat]
+PAIRS = [(client, upstream) for client in UPSTREAM_FORMATS for upstream in UPSTREAM_FORMATS]
 
 
 class Desk:

@@ -71,6 +71,22 @@ def test_an_openai_stream_is_asked_for_its_usage_where_that_can_be_asked(
     assert ({"include_usage": True} if asked else None) == body.get("stream_options")
 
 
+@pytest.mark.parametrize("upstream", [OPENAI, ANTHROPIC])
+def test_a_responses_client_is_always_translated(upstream: WireFormat) -> None:
+    asked = {"model": "glm-5.2[1m]", "input": "hi", "stream": True, "store": True}
+    prepared = _prepared(WireFormat.RESPONSES, upstream, asked, stream=True)
+    body = json.loads(prepared.body)
+
+    assert ("glm-5.2", True, "user") == (body["model"], body["stream"], body["messages"][0]["role"])
+    assert ("store",) == prepared.dropped
+    assert (99 if upstream is ANTHROPIC else None) == body.get("max_tokens")
+    assert (upstream is OPENAI) == ("stream_options" in body)
+    assert (upstream is ANTHROPIC) == ("cache_control" in str(body["messages"]))
+    assert prepared.context.responses is not None
+    with pytest.raises(TranslationError, match="previous_response_id"):
+        _prepared(WireFormat.RESPONSES, upstream, asked | {"previous_response_id": "resp_1"})
+
+
 def test_a_translation_names_what_it_dropped_and_fills_in_what_is_needed() -> None:
     prepared = _prepared(OPENAI, ANTHROPIC, _body(OPENAI, logit_bias={"1": 1}))
 

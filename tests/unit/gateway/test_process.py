@@ -60,7 +60,10 @@ def test_every_limit_of_a_connection_comes_from_the_settings() -> None:
     limits = guard_limits(msgspec.structs.replace(LimitSettings(), **numbers))
 
     assert numbers == {name: getattr(limits, name) for name in numbers}
-    assert frozenset({b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/chat/completions"}) == limits.body_paths
+    assert (
+        frozenset({b"/v1/messages", b"/v1/messages/count_tokens", b"/v1/chat/completions", b"/v1/responses"})
+        == limits.body_paths
+    )
 
 
 @pytest.mark.parametrize(

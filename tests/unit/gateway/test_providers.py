@@ -11,7 +11,7 @@ from services.gateway.providers import (
     routes_of,
 )
 from services.gateway.routing import InvalidBase, Plan
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import UPSTREAM_FORMATS, WireFormat
 
 OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
 
@@ -33,7 +33,7 @@ def coding_bases(provider: str) -> dict[WireFormat, str]:
     ],
 )
 def test_every_route_of_the_brief_has_its_address(provider: str, plan: Plan, wire_format: WireFormat, url: str) -> None:
-    bases = coding_bases(provider) if plan is Plan.CODING else dict.fromkeys(WireFormat, START_PLAN_BASE)
+    bases = coding_bases(provider) if plan is Plan.CODING else dict.fromkeys(UPSTREAM_FORMATS, START_PLAN_BASE)
     route = routes_of(provider, plan, bases)[wire_format]
 
     assert f"{route.origin.scheme}://{route.origin.host}:{route.origin.port}{route.path.decode()}" == url
@@ -61,10 +61,10 @@ def test_every_route_carries_its_credential_as_the_brief_says(
 
 
 def test_the_tables_cover_every_plan_and_format() -> None:
-    every = {(plan, wire_format) for plan in Plan for wire_format in WireFormat}
+    every = {(plan, wire_format) for plan in Plan for wire_format in UPSTREAM_FORMATS}
 
     assert AUTH.keys() == SUFFIXES.keys() == every
-    assert all(row.dialects.keys() == set(WireFormat) for row in PROVIDERS.values())
+    assert all(row.dialects.keys() == set(UPSTREAM_FORMATS) for row in PROVIDERS.values())
 
 
 def test_a_base_that_is_no_address_is_refused() -> None:

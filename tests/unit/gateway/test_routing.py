@@ -12,7 +12,7 @@ from services.gateway.routing import (
     upstream_format,
 )
 from services.gateway.upstream.transport import Origin
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import UPSTREAM_FORMATS, WireFormat
 
 OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
 
@@ -70,8 +70,11 @@ def test_a_route_is_looked_up_by_the_format_to_speak() -> None:
             auth_header=b"x-api-key",
             auth_prefix=b"",
         )
-        for wire in WireFormat
+        for wire in UPSTREAM_FORMATS
     }
 
     assert routes[ANTHROPIC] is select_route(routes, UpstreamFormat.ANTHROPIC, OPENAI)
     assert routes[OPENAI] is select_route(routes, UpstreamFormat.NATIVE, OPENAI)
+    assert routes[OPENAI] is select_route(routes, UpstreamFormat.NATIVE, WireFormat.RESPONSES)
+    assert routes[ANTHROPIC] is select_route(routes, UpstreamFormat.ANTHROPIC, WireFormat.RESPONSES)
+    assert routes[OPENAI] is select_route(routes, UpstreamFormat.AUTO, WireFormat.RESPONSES)

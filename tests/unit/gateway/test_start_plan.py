@@ -35,7 +35,7 @@ from services.gateway.upstream.transport import (
     TransportError,
     UpstreamRequest,
 )
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import UPSTREAM_FORMATS, WireFormat
 from tests.support.chat_sockets import checked
 from tests.support.clock import ManualClock
 from tests.support.dialects import ANTHROPIC, OPENAI, small
@@ -68,7 +68,7 @@ ROUTES = {
     wire: msgspec.structs.replace(
         upstream_route(wire), plan=Plan.START, auth_header=b"authorization", auth_prefix=b"Bearer "
     )
-    for wire in WireFormat
+    for wire in UPSTREAM_FORMATS
 }
 
 

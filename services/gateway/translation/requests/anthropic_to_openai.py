@@ -5,7 +5,6 @@ Pure: the same body gives the same bytes. The rule behind what is mapped, droppe
 what the caller gets back is honoured or refused; a hint that cannot be honoured is dropped and named.
 """
 
-import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +14,8 @@ from services.gateway.translation.context import ResponseContext, TranslatedRequ
 from services.gateway.translation.effort import to_openai_thinking
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_messages import Conversation
-from services.gateway.translation.requests.anthropic_tools import names_of, stubs, translate_tools
+from services.gateway.translation.requests.anthropic_options import sampling, stubs_of, user
+from services.gateway.translation.requests.anthropic_tools import names_of, translate_tools
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
 from services.gateway.translation.requests.reading import read
 from services.gateway.wire.anthropic import (
@@ -28,7 +28,6 @@ from services.gateway.wire.anthropic import (
 _KNOWN: Final = msgspec.json.Decoder(KnownMessagesRequest)
 _ANY: Final = msgspec.json.Decoder(MessagesRequest)
 _KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_STRING: Final = msgspec.json.Decoder(str | None)
 _ENCODER: Final = msgspec.json.Encoder()
 
 _BILLING: Final = "x-anthropic-billing-header"
@@ -78,10 +77,10 @@ def anthropic_to_openai(
         messages.insert(0, {"role": "system", "content": "\n\n".join(system)})
     stops, scanned = _stops(request, dialect)
     upstream: dict[str, Any] = {"model": upstream_model, "messages": messages, dialect.max_tokens_field: max_tokens}
-    upstream |= tools.fields or _stubs(conversation, dialect)
-    upstream |= _sampling(request, dialect, dropped)
+    upstream |= tools.fields or stubs_of(conversation, dialect)
+    upstream |= sampling(request, dialect, dropped)
     upstream |= _thinking(request, dialect, None if interleaved_thinking else max_tokens, dropped)
-    upstream |= shape | stops | _user(request, dialect, dropped)
+    upstream |= shape | stops | user(request, dialect, dropped)
     if request.stream:
         upstream["stream"] = True
         if dialect.stream_options:
@@ -192,30 +191,6 @@ def _stops(request: MessagesRequest, dialect: Dialect) -> tuple[dict[str, Any], 
     return ({"stop": sent} if sent else {}), tuple(every[limit:])
 
 
-def _sampling(request: MessagesRequest, dialect: Dialect, dropped: list[str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    temperature = request.temperature
-    if temperature is not None:
-        if temperature > dialect.temperature_max:
-            temperature = dialect.temperature_max
-            dropped.append(f"temperature={temperature:g}")
-        if temperature <= 0 and dialect.zero_temperature_is_do_sample:
-            fields["do_sample"] = False
-        else:
-            fields["temperature"] = temperature
-    if request.top_p is not None:
-        top_p = min(max(request.top_p, dialect.top_p_min), 1.0)
-        if top_p != request.top_p:
-            dropped.append(f"top_p={top_p:g}")
-        fields["top_p"] = top_p
-    if request.top_k is not None:
-        if dialect.top_k:
-            fields["top_k"] = request.top_k
-        else:
-            dropped.append("top_k")
-    return fields
-
-
 def _thinking(request: MessagesRequest, dialect: Dialect, max_tokens: int | None, dropped: list[str]) -> dict[str, Any]:
     thinking = request.thinking
     told = to_openai_thinking(
@@ -232,33 +207,6 @@ def _thinking(request: MessagesRequest, dialect: Dialect, max_tokens: int | None
     if told.reasoning_effort:
         fields["reasoning_effort"] = told.reasoning_effort
     return fields
-
-
-def _user(request: MessagesRequest, dialect: Dialect, dropped: list[str]) -> dict[str, Any]:
-    """Return who the end user is: hashed when it does not fit, or when it is Claude Code's record of the device."""
-    metadata = request.metadata or {}
-    if metadata.keys() - {"user_id"}:
-        dropped.append("metadata")
-    try:
-        user = _STRING.decode(metadata.get("user_id", b"null"))
-    except msgspec.DecodeError as error:
-        message = "metadata.user_id: Input should be a valid string"
-        raise TranslationError(message, param="metadata.user_id") from error
-    if not user:
-        return {}
-    if dialect.user_field is None:
-        dropped.append("metadata.user_id")
-        return {}
-    fits = dialect.user_id_min <= len(user) <= dialect.user_id_max
-    if not fits or user.startswith("{"):
-        user = hashlib.sha256(user.encode()).hexdigest()
-    return {dialect.user_field: user}
-
-
-def _stubs(conversation: Conversation, dialect: Dialect) -> dict[str, Any]:
-    if dialect.tool_calls_without_tools or not conversation.called:
-        return {}
-    return stubs(list(dict.fromkeys(conversation.called)), dialect)
 
 
 def _hints(request: MessagesRequest, dropped: list[str]) -> None:

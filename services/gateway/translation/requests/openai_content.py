@@ -108,7 +108,7 @@ class Content:
             if blocks and blocks[0]["type"] == "text":
                 blocks[0]["text"], failed = unmark_error(blocks[0]["text"])
                 blocks = blocks if blocks[0]["text"] else blocks[1:]
-            inside, attached = (blocks, []) if self._dialect.tool_result_images else _take_out(blocks, call_id)
+            inside, attached = (blocks, []) if self._dialect.tool_result_images else take_out(blocks, call_id)
             said: str | list[Block] = inside
         else:
             said, failed = unmark_error(content or "")
@@ -186,7 +186,7 @@ def _cached(block: Block, cache_control: Members | None) -> Block:
     return block
 
 
-def _take_out(blocks: list[Block], call_id: str) -> tuple[list[Block], list[Block]]:
+def take_out(blocks: list[Block], call_id: str) -> tuple[list[Block], list[Block]]:
     """Part a result's images and documents from its text, for an upstream that wants them after the results."""
     texts = [block for block in blocks if block["type"] == "text"]
     others = [block for block in blocks if block["type"] != "text"]

@@ -54,17 +54,17 @@ def refuse_unsupported(request: ChatRequest) -> None:
             raise TranslationError(f"{param}: {why}", param=param)
 
 
-def unknown_fields(fields: Mapping[str, msgspec.Raw]) -> list[str]:
-    """Return the names of the members that say something and that nobody here reads."""
+_READ: Final = frozenset(ChatRequest.__struct_fields__)
+
+
+def unknown_fields(fields: Mapping[str, msgspec.Raw], known: frozenset[str] = _READ) -> list[str]:
+    """Return the names of the members that say something and that nobody here reads; `known` are those read."""
     names = [
         name
         for name, value in fields.items()
-        if name not in _READ and (said := bytes(value)) not in _NOTHING_SAID and said not in _DEFAULTS.get(name, ())
+        if name not in known and (said := bytes(value)) not in _NOTHING_SAID and said not in _DEFAULTS.get(name, ())
     ]
     return list(dict.fromkeys(name if _PRINTABLE.fullmatch(name) else "unprintable" for name in names[:_MOST_UNKNOWN]))
-
-
-_READ: Final = frozenset(ChatRequest.__struct_fields__)
 
 
 def max_tokens(request: ChatRequest, default: int) -> int:
@@ -135,7 +135,8 @@ def _lost_thinking(messages: Sequence[OutMessage]) -> bool:
     if last is None:
         return False
     calls = any(isinstance(block, dict) and block["type"] == "tool_use" for block in last.content)
-    return calls and isinstance(last.content[0], dict)
+    first = last.content[0]
+    return calls and isinstance(first, dict) and first["type"] not in {"thinking", "redacted_thinking"}
 
 
 def sampling(request: ChatRequest, dialect: Dialect, *, thinking_on: bool, dropped: list[str]) -> Body:

@@ -13,6 +13,7 @@ from services.gateway.translation.errors import client_status, error_body, error
 from services.gateway.translation.fault import Action, Fault
 from services.gateway.translation.reset_time import CHINA
 from services.gateway.wire.formats import WireFormat
+from tests.support.responses_validator import check_responses_stream
 
 NOW = datetime(2026, 1, 28, 15, 0, tzinfo=CHINA).timestamp()
 OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
@@ -387,6 +388,25 @@ def test_an_error_in_a_stream_is_one_frame_and_no_done() -> None:
     assert error_event(OPENAI, fault, "r") == (
         b'data: {"error":{"message":"two\\nlines","type":"server_error","param":null,"code":null}}\n\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (Fault(status=400, message="m", code="context_length_exceeded", param="input"), "context_length_exceeded"),
+        (Fault(status=402, message="m", code="insufficient_quota"), "insufficient_quota"),
+        (Fault(status=429, message="m"), "rate_limit_exceeded"),
+        (Fault(status=502, message="m"), "server_error"),
+    ],
+)
+def test_a_response_that_never_began_fails_in_two_events(fault: Fault, code: str) -> None:
+    seen = check_responses_stream(error_event(WireFormat.RESPONSES, fault, "r"))
+
+    assert seen.error is not None
+    assert seen.error["param"] == fault.param
+    last = msgspec.json.decode(error_event(WireFormat.RESPONSES, fault, "r").rpartition(b"data: ")[2])
+    assert last["response"]["error"] == {"code": code, "message": "m"}
+    assert last["response"]["id"] == "resp_r"
 
 
 @given(st.integers(200, 599), st.binary(max_size=200))

@@ -67,20 +67,29 @@ def test_b151_an_unknown_route_and_bad_json_and_a_missing_field_come_in_the_endp
         ("/chat/completions", "did you mean /v1/chat/completions?"),
         ("/api/v1/chat/completions/", "did you mean /v1/chat/completions?"),
         ("/models", "did you mean /v1/models?"),
+        ("/responses", "did you mean /v1/responses?"),
+        ("/v1/responses/", "did you mean /v1/responses?"),
     ],
 )
 def test_a_base_url_with_a_segment_too_many_or_too_few_is_told_the_right_path(path: str, right: str) -> None:
     assert right in own_faults.not_found_route(path).message
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/messages/batches", "/v1/files", "/v1/responses", "/v1/embeddings", "/v1/complete"]
-)
+@pytest.mark.parametrize("path", ["/v1/messages/batches", "/v1/files", "/v1/embeddings", "/v1/complete"])
 def test_an_endpoint_of_the_vendors_that_is_not_served_is_called_unsupported(path: str) -> None:
     fault = own_faults.not_found_route(path)
 
     assert "not supported" in fault.message
     assert "POST /v1/messages" in fault.message
+
+
+@pytest.mark.parametrize("path", ["resp_1", "resp_1/cancel", "resp_1/input_items", "compact", "input_tokens"])
+def test_what_would_need_a_stored_response_is_told_that_none_is(path: str) -> None:
+    fault = own_faults.not_found_route(f"/v1/responses/{path}")
+
+    assert (404, "unknown_url") == (fault.status, fault.code)
+    assert "no response is stored" in fault.message
+    assert "Send the whole conversation in `input`" in fault.message
 
 
 def test_any_other_path_is_told_what_there_is() -> None:

@@ -11,19 +11,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.translation.context import ResponseContext
+from services.gateway.translation.context import ResponseContext, ResponsesContext
 from services.gateway.translation.streams.convert import StreamConversion
+from services.gateway.translation.streams.events import StopReason
 from services.gateway.translation.streams.read_anthropic import AnthropicReader
 from services.gateway.translation.streams.read_openai import OpenAIReader
 from services.gateway.translation.streams.write_anthropic import AnthropicWriter
 from services.gateway.translation.streams.write_openai import OpenAIWriter
+from services.gateway.translation.streams.write_responses import ResponsesWriter
 from services.gateway.translation.vocabulary import from_openai, settled, to_openai
 from tests.support.generated_streams import anthropic_streams, cut, openai_streams, spelt
+from tests.support.responses_validator import check_responses_stream
 from tests.support.sdk_clients import Clients, Reading
 from tests.support.stream_validators import check_anthropic_stream, check_openai_stream
 
 CONTEXT = ResponseContext(requested_model="claude-x", stream=True, include_usage=True)
 CLIENTS = Clients()
+ECHO = (
+    b'"instructions":null,"max_output_tokens":null,"metadata":{},"parallel_tool_calls":true,"reasoning":{},'
+    b'"temperature":1.0,"text":{},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled"'
+)
 
 
 def to_anthropic() -> StreamConversion:
@@ -86,3 +93,49 @@ def test_b155_an_anthropic_upstream_reads_the_same_through_the_openai_sdk(data: 
     assert native == CLIENTS.openai(result)
     assert result == converted(to_openai_client(), data.draw(cut(stream)))
     assert result == converted(to_openai_client(), one_by_one(stream))
+
+
+SHAPES = [ResponsesContext(echo=ECHO, summary=summary, encrypted=summary) for summary in (False, True)]
+
+
+def to_responses(shape: ResponsesContext, *, anthropic: bool) -> StreamConversion:
+    numbers = count(1)
+    context = ResponseContext(requested_model="glm-x", stream=True, responses=shape)
+    reader = AnthropicReader if anthropic else OpenAIReader
+    return StreamConversion(
+        reader(context, lambda prefix: f"{prefix}{next(numbers)}"), ResponsesWriter(context, created=7)
+    )
+
+
+def read_alike(data: st.DataObject, frames: list[bytes], native: Reading, *, anthropic: bool) -> None:
+    """Check that the SDK reads the native answer from a Responses stream, however the upstream's was cut."""
+    shape = data.draw(st.sampled_from(SHAPES))
+    stream = data.draw(spelt(frames))
+    result = converted(to_responses(shape, anthropic=anthropic), [stream])
+
+    check_responses_stream(result)
+    # This API knows fewer reasons: what is no cut and no refusal is complete.
+    native.reason = {
+        StopReason.LENGTH: StopReason.LENGTH,
+        StopReason.CONTEXT_WINDOW: StopReason.LENGTH,
+        StopReason.REFUSAL: StopReason.REFUSAL,
+    }.get(borne_out(native).reason or StopReason.END, StopReason.END)
+    assert native == CLIENTS.responses(result)
+    assert result == converted(to_responses(shape, anthropic=anthropic), data.draw(cut(stream)))
+    assert result == converted(to_responses(shape, anthropic=anthropic), one_by_one(stream))
+
+
+@pytest.mark.promise("P-47")
+@settings(deadline=None)
+@given(st.data())
+def test_an_openai_upstream_reads_the_same_through_the_openai_sdks_responses(data: st.DataObject) -> None:
+    frames = data.draw(openai_streams())
+    read_alike(data, frames, CLIENTS.openai(b"".join(frames)), anthropic=False)
+
+
+@pytest.mark.promise("P-47")
+@settings(deadline=None)
+@given(st.data())
+def test_an_anthropic_upstream_reads_the_same_through_the_openai_sdks_responses(data: st.DataObject) -> None:
+    frames = data.draw(anthropic_streams())
+    read_alike(data, frames, CLIENTS.anthropic(b"".join(frames)), anthropic=True)
