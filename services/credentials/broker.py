@@ -18,6 +18,7 @@ import msgspec
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.process import Tasks
 from services.credentials import findings
+from services.credentials.claims import Claims
 from services.credentials.commits import Commits, Observer
 from services.credentials.contract import LONGEST_WAIT, Report, ReportKind, Snapshot, State
 from services.credentials.errors import Conflict, LoginRequired, NotFound, Unavailable
@@ -87,11 +88,13 @@ class Broker:
         self._clock = clock
         self._time = StoreTime(clock)
         self._spool = Spool(spool_directory, vault)
-        self._commits = Commits(vault, store, self._spool, observer=self._observer, failpoints=failpoints)
+        self._claims = Claims(store, clock)
+        self._commits = Commits(vault, store, self._spool, self._claims, observer=self._observer, failpoints=failpoints)
         parts = Parts(
             vault=vault,
             store=store,
             commits=self._commits,
+            claims=self._claims,
             providers=providers,
             time=self._time,
             failpoints=failpoints,
@@ -149,6 +152,7 @@ class Broker:
         await self._tasks.aclose()
         whole = await self._renewals.aclose(self._settings.shutdown)
         await self._commit_all(until)
+        await self._claims.settle(late=0.0)
         return whole
 
     async def _commit_all(self, until: float) -> None:
@@ -276,6 +280,7 @@ class Broker:
         if self._spooled or self._commits.pending or self._looks % _LOOKS == 0:
             self._spooled = await self._commits.replay(self._settings.renewal.policy.lease)
         self._looks += 1
+        await self._claims.settle()
         return _LOOK_EVERY
 
 

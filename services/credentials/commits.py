@@ -10,13 +10,14 @@ import logging
 import secrets
 from typing import Final, Protocol
 
+from services.credentials.claims import Claims
 from services.credentials.errors import Conflict, NotFound, Undecryptable
 from services.credentials.failpoints import NO_FAILPOINTS, Failpoints
 from services.credentials.records import Credential
 from services.credentials.refresh import contested, epoch, prevails, renewed
 from services.credentials.spool import Entry, Spool
 from services.credentials.stores.port import Granted, Store, StoreUnavailable
-from services.credentials.vault import CREDENTIAL, Vault
+from services.credentials.vault import Vault
 
 _INTENT: Final = "intent"
 _INTENT_LIFE: Final = 7 * 86_400.0  # seconds; a token that nobody has used again by then is no longer in doubt
@@ -49,10 +50,18 @@ class Commits:
     """Safe for concurrent use on one event loop, and by several processes."""
 
     def __init__(
-        self, vault: Vault, store: Store, spool: Spool, *, observer: Observer, failpoints: Failpoints = NO_FAILPOINTS
+        self,
+        vault: Vault,
+        store: Store,
+        spool: Spool,
+        claims: Claims,
+        *,
+        observer: Observer,
+        failpoints: Failpoints = NO_FAILPOINTS,
     ) -> None:
         self._vault = vault
         self._store = store
+        self._claims = claims
         self._spool = spool
         self._observer = observer
         self._failpoints = failpoints
@@ -148,7 +157,7 @@ class Commits:
     async def _replay(self, name: str | None, entry: Entry, lease: float) -> bool:
         id_ = entry.credential_id
         owner = entry.owner or self.holders.get(id_) or secrets.token_hex(8)
-        if not isinstance(await self._store.acquire(CREDENTIAL, id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):
+        if not isinstance(await self._claims.acquire(id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):
             return False
         # Until the answer is in the store, the store has a token that has been used: nobody else is to use it again.
         self.holders[id_] = owner
@@ -163,8 +172,7 @@ class Commits:
 
     async def _let_go(self, id_: str, owner: str) -> None:
         self.holders.pop(id_, None)
-        with contextlib.suppress(StoreUnavailable):  # it ends by itself
-            await self._store.release(CREDENTIAL, id_, owner)
+        await self._claims.give_back(id_, owner)
 
     # -- intents: that a token was, or is about to be, used
 

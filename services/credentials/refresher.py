@@ -8,13 +8,13 @@ process waits for it. Only pauses are cut short then.
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from services.chassis.tracing import step
+from services.credentials.claims import Claims
 from services.credentials.commits import Commits
 from services.credentials.contract import Plan
 from services.credentials.errors import Conflict
@@ -69,6 +69,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     store: Store
     commits: Commits
+    claims: Claims
     providers: Mapping[str, TokenProvider]
     time: StoreTime
     failpoints: Failpoints = NO_FAILPOINTS
@@ -122,7 +123,7 @@ class _Attempt:
         self._mode = mode
         self._policy = policy
         self._stopping = stopping
-        self._owner = secrets.token_hex(8)
+        self._owner = parts.claims.owner(credential_id)
         self._fence = 0
         self._asked_at = 0.0
         self._watchdog: asyncio.Task[None] | None = None
@@ -165,12 +166,16 @@ class _Attempt:
                 await self._watchdog
         if pending:
             self._parts.commits.holders[self._id] = self._owner
-            return
-        with contextlib.suppress(StoreUnavailable):  # it ends by itself
-            await self._parts.store.release(CREDENTIAL, self._id, self._owner)
+        elif self._fence:
+            await self._parts.claims.give_back(self._id, self._owner)
 
     async def _acquire(self, seen: int) -> Reply:
-        got = await self._parts.store.acquire(CREDENTIAL, self._id, self._owner, ttl=self._policy.lease, seen=seen)
+        claims = self._parts.claims
+        try:
+            got = await claims.acquire(self._id, self._owner, ttl=self._policy.lease, seen=seen)
+        except StoreUnavailable:
+            claims.leave(self._id, self._owner)
+            raise
         if isinstance(got, Granted):
             self._fence = got.fence
             self._watchdog = asyncio.ensure_future(self._keep())

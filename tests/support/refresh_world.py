@@ -60,6 +60,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     state: State
     said: bool  # that a login is needed
     settled: bool  # within _SETTLE: made anew once more, or given up
+    expired: float  # share of looks, while there was trouble, that found the stored credential past its end
     trace: list[str]
 
 
@@ -88,6 +89,7 @@ class World:
         self.over = False
         self._peace = False
         self._disks = 0
+        self._expired: list[bool] = []
 
     def run(self, directory: Path) -> Outcome:
         self.directory = directory
@@ -123,11 +125,13 @@ class World:
         )
         await vault.write_credential(record, expected=0)
         keepers = [self.tasks.start(self._keep(), name="keeper") for _ in range(self.rules.replicas)]
+        looking = self.tasks.start(self._look(), name="look")
         outages = self.tasks.start(self._outages(), name="outages")
         await asyncio.sleep(self.rules.seconds)
         self._peace = True
         self.say("peace")
         await outages
+        looking.cancel()
         outcome = await self._settled()
         for keeper in keepers:
             keeper.cancel()
@@ -175,6 +179,7 @@ class World:
             record = await self.read()
             anew = (record.refreshed_at or 0.0) > peace + 20.0 and record.secrets.refresh_token == self.vendor.current
             settled = record.state is State.LOGIN_REQUIRED or anew
+        await asyncio.sleep(5.0)  # who has just given up says so
         record = await self.read()
         return Outcome(
             calls=self.vendor.calls,
@@ -183,5 +188,11 @@ class World:
             state=record.state,
             said=self.notes.count("needs_login") > 0,
             settled=settled,
+            expired=sum(self._expired) / len(self._expired),
             trace=self.trace,
         )
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            self._expired.append(self.clock.now() > ((await self.read()).expires_at or 0.0))
