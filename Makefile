@@ -16,7 +16,7 @@ PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/trans
   schedule leases token_provider seed_file settings oauth/steps oauth/vendors oauth/answers oauth/exchange \
   oauth/callback oauth/flows oauth/resolution oauth/renewal) services/chassis/sealing.py services/chassis/peer/proof.py)
 
-.PHONY: demo serve test edge coverage check chart chart-reference bench soak clients interpreters lock clean help
+.PHONY: demo serve test edge coverage check chart chart-reference released bench soak clients interpreters lock clean help
 
 help:
 	@echo "make demo     serve on port $(PORT) with a simulated upstream: no account needed"
@@ -28,6 +28,7 @@ help:
 	@echo "make edge     the gateway behind nginx (needs nginx)"
 	@echo "make bench    measure against haproxy, nginx and other gateways"
 	@echo "make soak     the promises' full number of repetitions"
+	@echo "make released keep what is being released, for the next one's tests of upgrades"
 	@echo "make lock     pin the dependencies anew, a week behind the newest"
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -88,6 +89,11 @@ chart: $(STAMP) .venv-checkov/.installed
 
 chart-reference: $(STAMP)
 	$(BIN)/python -m tests.chart.reference
+
+# At a release: its chart and a wheel of its services stay here, and what comes later is run beside them (P-68).
+released: $(STAMP)
+	$(BIN)/python -m tests.support.releases
+	"$$($(BIN)/python -m tests.chart.tools)" package helm/zcode-proxy -d tests/chart/released
 
 # checkov's hundred packages stay out of the project's own environment.
 .venv-checkov/.installed: tests/chart/checkov.lock

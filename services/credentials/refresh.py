@@ -145,8 +145,13 @@ Steps: TypeAlias = Generator[Step, Reply, Outcome]
 
 
 def epoch(record: Credential) -> str:
-    """Name a record's secrets: equal as long as nobody has made them anew, whatever else changes in the record."""
-    text = msgspec.json.encode((record.secrets, record.rotated_at, record.refreshed_at))
+    """
+    Name a record's secrets: equal as long as nobody has made them anew, whatever else changes in the record.
+
+    What is not there is not named, so that releases which know of other kinds of secrets agree on those they share.
+    """
+    held = {name: secret for name, secret in msgspec.structs.asdict(record.secrets).items() if secret is not None}
+    text = msgspec.json.encode((sorted(held.items()), record.rotated_at, record.refreshed_at))
     return sha256(text).hexdigest()[:32]
 
 

@@ -82,6 +82,9 @@ class Cluster:
         self.directory = directory
         self.port, self.admin, self.service_port, self.service_admin = (quiet_port() for _ in range(4))
         self.token = directory / "run" / "credentials.token"
+        self.code = (
+            ROOT  # where processes and commands import the services from: another release's, in tests of upgrades
+        )
         self._environment = dict(environment or {})
         self.store = StoreSettings(dir=str(directory / "state"), **dict(store or {}))
         self.keyring = KeyringSettings(file=str(directory / "keyring.json"))
@@ -114,7 +117,7 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """Return what processes see of the test's environment."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        return kept | {"PYTHONPATH": str(ROOT), "HOME": str(self.directory)} | self._environment
+        return kept | {"PYTHONPATH": str(self.code), "HOME": str(self.directory)} | self._environment
 
     def attempt(self, *argv: str, given: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
@@ -142,14 +145,14 @@ class Cluster:
             return await vault.write_credential(credential(id_, **(defaults | fields)), expected=0)
 
     @contextmanager
-    def running(self, *argv: str) -> Iterator[Running]:
+    def running(self, *argv: str, **environ: str) -> Iterator[Running]:
         """Run a command until the block ends."""
         log = self.directory / f"{argv[0]}.{time.monotonic_ns()}.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(
                 [sys.executable, "-m", "services", *argv],
                 cwd=self.directory,
-                env=self.environment(),
+                env=self.environment() | environ,
                 stdout=sink,
                 stderr=sink,
             )

@@ -219,6 +219,16 @@ def test_the_epoch_is_of_the_secrets_alone() -> None:
     assert epoch(NEWER) != epoch(msgspec.structs.replace(NEWER, refreshed_at=10.0)), "the same key, made anew"
 
 
+def test_the_epoch_is_the_same_for_a_release_that_knows_of_more_secrets() -> None:
+    """Else what one release has spooled would be no answer to the record that another one reads (P-68)."""
+    fields = [*Secrets.__struct_fields__, "later"]
+    grown = msgspec.defstruct("Grown", [(name, str | None, None) for name in reversed(fields)], frozen=True)
+    held = {name: value for name, value in msgspec.structs.asdict(RECORD.secrets).items() if value is not None}
+
+    assert epoch(RECORD) == epoch(msgspec.structs.replace(RECORD, secrets=grown(**held)))
+    assert epoch(RECORD) != epoch(msgspec.structs.replace(RECORD, secrets=grown(**held, later="x")))
+
+
 @pytest.mark.parametrize(
     ("made_from", "fence", "wins", "disputed"),
     [
