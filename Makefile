@@ -24,7 +24,7 @@ help:
 	@echo "make test     set everything up and run the tests"
 	@echo "make check    format, lint, types, imports"
 	@echo "make chart    the Helm chart: rendered, judged, and run as containers where there is root and dockerd"
-	@echo "make clients  real clients from npm against the gateway (Claude Code, OpenCode, Qwen Code)"
+	@echo "make clients  real clients from npm against the gateway (Codex, Claude Code, OpenCode, Qwen Code)"
 	@echo "make edge     the gateway behind nginx (needs nginx)"
 	@echo "make bench    measure against haproxy, nginx and other gateways"
 	@echo "make soak     the promises' full number of repetitions"
@@ -69,7 +69,7 @@ clients: $(STAMP) $(CLIENTS_STAMP)
 # Not `npm ci`: some clients name packages for other platforms that a mirror may lack, and it refuses a lock without them.
 # What the lock holds is installed as it stands there, hash-checked; --no-save keeps both files as they are.
 $(CLIENTS_STAMP): tests/clients/package.json tests/clients/package-lock.json
-	@echo "installing the clients (once, some 650 MB) …"
+	@echo "installing the clients (once, some 1.1 GB) …"
 	@cd tests/clients && npm install --no-save
 	@touch $@
 

@@ -72,12 +72,14 @@ def _codex(target: Target) -> Guide:
         (
             f"model = {json.dumps(target.model)}",
             'model_provider = "zcode"',
+            f"model_context_window = {target.context}",
+            'web_search = "disabled"',
             "",
             "[model_providers.zcode]",
             'name = "zcode-proxy"',
             f"base_url = {json.dumps(target.url + '/v1')}",
             f"env_key = {json.dumps(target.key_variable)}",
-            'wire_api = "chat"',
+            'wire_api = "responses"',
         )
     )
     return Guide(
@@ -86,9 +88,9 @@ def _codex(target: Target) -> Guide:
         file="~/.codex/config.toml",
         content=content,
         remarks=(
-            "Works with old versions of Codex only: since February 2026 (openai/codex#10157) Codex speaks nothing but",
-            'the Responses API and refuses wire_api = "chat". This gateway serves Chat Completions and Messages, not',
-            "Responses (/v1/responses answers 404). With a current Codex use another client, such as OpenCode.",
+            "Codex says once that it has no metadata for the model: it does not know it, which does no harm.",
+            "Its web search runs at OpenAI, so it is turned off; the gateway would leave it out in any case.",
+            'An old Codex, from before February 2026, may say wire_api = "chat" instead.',
         ),
     )
 
@@ -139,7 +141,10 @@ def _openai(target: Target) -> Guide:
     return Guide(
         title="OpenAI SDKs and what is built on them",
         variables=(("OPENAI_BASE_URL", literal(f"{target.url}/v1")), ("OPENAI_API_KEY", target.key)),
-        remarks=(f"Chat Completions only, with a model such as {target.model}; the Responses API is not served.",),
+        remarks=(
+            f"Chat Completions and Responses, with a model such as {target.model}. Nothing is stored: a request with",
+            "previous_response_id is refused, and the whole conversation is sent in `input` instead.",
+        ),
     )
 
 

@@ -87,7 +87,8 @@ class PlanSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which format a plan's upstream is spoken to in."""
 
     upstream_format: Annotated[
-        UpstreamFormat, Meta(description="format spoken to the upstream; native: the client's own, untranslated")
+        UpstreamFormat,
+        Meta(description="format spoken to the upstream; native: the client's own, untranslated (Responses: openai)"),
     ] = UpstreamFormat.ANTHROPIC
 
 

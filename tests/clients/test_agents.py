@@ -1,5 +1,5 @@
 """
-Real coding agents complete a tool round trip through the gateway, in both dialects, on both upstream formats.
+Real coding agents complete a tool round trip through the gateway, in every dialect, on both upstream formats.
 
 The simulator asks each agent to run a command that writes a file; the agent runs it and brings its output back.
 """
@@ -16,14 +16,19 @@ from services.simulator.app import Simulator
 from services.simulator.script import Script
 from tests.support.answer_tee import Answer
 from tests.support.gateway import RunningGateway, gateway_thread
-from tests.support.npm_clients import AGENTS, CLAUDE_CODE, QWEN_OPENAI, Agent
+from tests.support.npm_clients import AGENTS, CLAUDE_CODE, CODEX, QWEN_OPENAI, Agent
+from tests.support.responses_validator import check_responses_stream
 from tests.support.simulated import TEST_SETTINGS
 from tests.support.stream_validators import Seen, check_anthropic_stream, check_openai_stream
 
 pytestmark = pytest.mark.clients
 
 KEY = "client-key.of-this-test"
-CLIENT_PATHS = {WireFormat.ANTHROPIC: "/v1/messages", WireFormat.OPENAI: "/v1/chat/completions"}
+CLIENT_PATHS = {
+    WireFormat.ANTHROPIC: "/v1/messages",
+    WireFormat.OPENAI: "/v1/chat/completions",
+    WireFormat.RESPONSES: "/v1/responses",
+}
 UPSTREAM_PATHS = {"anthropic": "/api/anthropic/v1/messages", "openai": "/api/coding/paas/v4/chat/completions"}
 
 
@@ -43,7 +48,7 @@ def test_an_agent_completes_a_tool_round_trip(agent: Agent, upstream_format: str
     streams = [_checked(agent, upstream_format, answer) for answer in gateway.answers]
     [calling] = [seen for seen in streams if seen.tools]
     [call] = calling.tools
-    assert json.loads(call.arguments)["command"] == "sort words.txt | tee made.txt"
+    assert json.loads(call.arguments)[agent.command] == "sort words.txt | tee made.txt"
     assert streams[-1].text == run.text
     assert call.id in json.dumps(_bodies(gateway)[-1])
     assert "apricot\\nquince" in json.dumps(_bodies(gateway)[-1]["messages"])
@@ -65,6 +70,37 @@ def test_an_agent_tells_its_user_why_a_stream_broke_and_asks_no_second_time(
     assert _checked(agent, upstream_format, answer).error is not None
 
 
+@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
+def test_codex_goes_on_by_itself_after_a_stream_that_broke(upstream_format: str, tmp_path: Path):
+    simulator = Simulator(TEST_SETTINGS)
+    simulator.scripts.push(Script(cut=900))
+    with gateway_thread(upstream_format=upstream_format, simulator=simulator) as gateway:
+        run = CODEX.run(gateway.url, KEY, "Hello", tmp_path)
+
+    assert run.exit_code == 0, str(run)
+    assert run.text.startswith("(simulated answer)")
+    broken, whole = (_checked(CODEX, upstream_format, answer) for answer in gateway.answers)
+    assert broken.error is not None
+    assert broken.error["message"].startswith("The upstream broke off its answer")
+    assert whole.text == run.text
+
+
+@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
+def test_codex_brings_back_what_the_model_thought(upstream_format: str, tmp_path: Path):
+    files = {"words.txt": "quince\napricot\n"}
+    with gateway_thread(upstream_format=upstream_format) as gateway:
+        run = CODEX.run(gateway.url, KEY, "Run `sort words.txt`", tmp_path, files)
+
+    assert run.exit_code == 0, str(run)
+    thought = _checked(CODEX, upstream_format, gateway.answers[0]).reasoning
+    said = next(message for message in _bodies(gateway)[1]["messages"] if message["role"] == "assistant")
+    assert thought.startswith("(simulated reasoning)")
+    if upstream_format == "openai":
+        assert said["reasoning_content"] == thought
+    else:
+        assert said["content"][0] == {"type": "thinking", "thinking": thought, "signature": ""}
+
+
 def _no_fallback(gateway: RunningGateway, agent: Agent, upstream_format: str) -> None:
     """Exactly the round trip's two requests and the agent's own extras: all streamed, none of them twice."""
     requests = gateway.upstream_requests
@@ -80,6 +116,8 @@ def _no_fallback(gateway: RunningGateway, agent: Agent, upstream_format: str) ->
 def _checked(agent: Agent, upstream_format: str, answer: Answer) -> Seen:
     if agent.dialect is WireFormat.ANTHROPIC:
         return check_anthropic_stream(answer.body)
+    if agent.dialect is WireFormat.RESPONSES:
+        return check_responses_stream(answer.body)
     return check_openai_stream(answer.body, include_usage=True, relayed=upstream_format == "openai")
 
 

@@ -9,7 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DECLARED: dict[str, str] = json.loads((ROOT / "tests/clients/package.json").read_text())["dependencies"]
 LOCK = json.loads((ROOT / "tests/clients/package-lock.json").read_text())
-TITLES = {"@anthropic-ai/claude-code": "Claude Code", "@qwen-code/qwen-code": "Qwen Code", "opencode-ai": "OpenCode"}
+TITLES = {
+    "@anthropic-ai/claude-code": "Claude Code",
+    "@openai/codex": "Codex",
+    "@qwen-code/qwen-code": "Qwen Code",
+    "opencode-ai": "OpenCode",
+}
 SDKS = ("anthropic", "openai")
 
 

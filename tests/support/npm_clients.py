@@ -63,6 +63,7 @@ class Agent:
     prepare: Callable[[Guide, str], Invocation]
     guide: str  # the client's name in `zcode-proxy env`
     last_text: Callable[[str], str]
+    command: str = "command"  # what its tool calls the command to run
 
     def run(self, url: str, key: str, prompt: str, place: Path, files: Mapping[str, str] | None = None) -> Run:
         """Give an agent one task in a workspace under `place` that holds `files`."""
@@ -116,7 +117,7 @@ def _start(argv: list[str], workspace: Path, variables: Mapping[str, str]) -> tu
 
 def _installed(pattern: str) -> str:
     """Return the program for this machine: npm leaves out the packages of other systems and processors."""
-    found = [path for path in MODULES.glob(pattern) if "musl" not in str(path)]
+    found = [path for path in MODULES.glob(pattern) if "musl" not in str(path).partition("/vendor/")[0]]
     # Two builds may fit an x64; the one called baseline runs on every one of them.
     found.sort(key=lambda path: "baseline" not in str(path))
     assert found, f"{MODULES / pattern} is not installed: run `make clients`"
@@ -132,6 +133,15 @@ def _claude_code(guide: Guide, prompt: str) -> Invocation:
     argv += ["--dangerously-skip-permissions", "--output-format", "json"]
     # IS_SANDBOX: it refuses to skip permissions for root elsewhere.
     return Invocation(argv, {**_NO_OUTSIDE, **_variables(guide), "IS_SANDBOX": "1", "DISABLE_AUTOUPDATER": "1"})
+
+
+def _codex(guide: Guide, prompt: str) -> Invocation:
+    assert guide.file is not None
+    assert guide.content is not None
+    argv = [_installed("@openai/codex-*/vendor/*/bin/codex"), "exec", "--json", "--skip-git-repo-check"]
+    argv += ["--dangerously-bypass-approvals-and-sandbox", prompt]
+    home_files = {guide.file.removeprefix("~/"): guide.content}
+    return Invocation(argv, {**_NO_OUTSIDE, **_variables(guide)}, home_files=home_files)
 
 
 def _opencode(npm: str) -> Callable[[Guide, str], Invocation]:
@@ -187,7 +197,13 @@ def _part(output: str) -> str:
     return [str(entry["part"]["text"]) for entry in _objects(output) if entry["type"] == "text"][-1]
 
 
+def _message(output: str) -> str:
+    items = [entry["item"] for entry in _objects(output) if entry["type"] == "item.completed"]
+    return [str(item["text"]) for item in items if item["type"] == "agent_message"][-1]
+
+
 CLAUDE_CODE = Agent("claude-code", WireFormat.ANTHROPIC, 0, _claude_code, "claude-code", _result)
+CODEX = Agent("codex", WireFormat.RESPONSES, 0, _codex, "codex", _message, "cmd")
 OPENCODE_ANTHROPIC = Agent(
     "opencode-anthropic", WireFormat.ANTHROPIC, 1, _opencode("@ai-sdk/anthropic"), "opencode", _part
 )
@@ -197,4 +213,4 @@ OPENCODE_OPENAI = Agent(
 QWEN_ANTHROPIC = Agent("qwen-anthropic", WireFormat.ANTHROPIC, 0, _qwen_code("anthropic"), "claude-code", _result)
 QWEN_OPENAI = Agent("qwen-openai", WireFormat.OPENAI, 0, _qwen_code("openai"), "openai", _result)
 
-AGENTS = (CLAUDE_CODE, OPENCODE_ANTHROPIC, OPENCODE_OPENAI, QWEN_ANTHROPIC, QWEN_OPENAI)
+AGENTS = (CLAUDE_CODE, CODEX, OPENCODE_ANTHROPIC, OPENCODE_OPENAI, QWEN_ANTHROPIC, QWEN_OPENAI)

@@ -54,14 +54,23 @@ def test_opencode_gets_a_file_that_refers_to_the_key() -> None:
     assert (config["model"], config["small_model"]) == ("zcode/glm-5.2", "zcode/glm-4.5-air")
 
 
-def test_codex_is_told_what_does_not_work() -> None:
+def test_codex_gets_a_provider_that_speaks_responses() -> None:
     config = tomllib.loads(guide("codex").content or "")
-    remarks = " ".join(guide("codex").remarks)
 
-    assert config["model_providers"]["zcode"]["wire_api"] == "chat"
-    assert config["model_providers"]["zcode"]["env_key"] == "ZCODE_CLIENT_KEY"
-    assert "old versions of Codex only" in remarks
-    assert "/v1/responses answers 404" in remarks
+    assert config.pop("model_providers") == {
+        "zcode": {
+            "name": "zcode-proxy",
+            "base_url": "http://127.0.0.1:8080/v1",
+            "env_key": "ZCODE_CLIENT_KEY",
+            "wire_api": "responses",
+        }
+    }
+    assert config == {
+        "model": "glm-5.2",
+        "model_provider": "zcode",
+        "model_context_window": 1_000_000,
+        "web_search": "disabled",
+    }
 
 
 def test_cline_is_told_in_words() -> None:
