@@ -14,7 +14,8 @@ PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/trans
   preparation retries breakers concurrency cors settings settings_rules format_memory system_blocks) \
   $(patsubst %,services/credentials/%.py,keyring envelope records rotation_plan key_format audit_chain refresh findings \
   schedule leases token_provider seed_file settings oauth/steps oauth/vendors oauth/answers oauth/exchange \
-  oauth/callback oauth/flows oauth/resolution oauth/renewal) services/chassis/sealing.py services/chassis/peer/proof.py)
+  oauth/callback oauth/flows oauth/resolution oauth/renewal) services/chassis/sealing.py services/chassis/peer/proof.py \
+  services/chassis/peer/settings.py)
 
 .PHONY: demo serve test edge coverage check chart chart-reference released bench soak clients interpreters lock clean help
 

@@ -20,6 +20,7 @@ from services.captcha.routes.page import Page, bank_token, document, events, scr
 from services.captcha.routes.token import bank_state, report, token
 from services.chassis.clock import Clock
 from services.chassis.peer.guard import PeerGuard
+from services.chassis.peer.service_accounts import ServiceAccounts
 from services.chassis.peer.token_file import TokenFile
 from services.chassis.problem import problem
 from services.chassis.storage import StoreUnavailable
@@ -46,7 +47,15 @@ class Paths:
         await app(scope, receive, send)
 
 
-def create_peers(issuer: Issuer, bank: Bank, view: View, *, tokens: TokenFile, clock: Clock | None = None) -> PeerGuard:
+def create_peers(
+    issuer: Issuer,
+    bank: Bank,
+    view: View,
+    *,
+    tokens: TokenFile,
+    accounts: ServiceAccounts | None = None,
+    clock: Clock | None = None,
+) -> PeerGuard:
     """Make the application that gateways call."""
     framework = Litestar(
         [token, report, bank_state],
@@ -64,6 +73,7 @@ def create_peers(issuer: Issuer, bank: Bank, view: View, *, tokens: TokenFile, c
         tokens=tokens,
         remember=lambda nonce, seconds: bank.first(f"nonce/{nonce}", seconds),
         unavailable=ErrorCode.CAPTCHA_UNAVAILABLE.value,
+        accounts=accounts,
         clock=clock,
     )
 

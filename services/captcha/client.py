@@ -10,13 +10,9 @@ Every call asks the service: a token is used once, so there is nothing to keep. 
 waits closes its connection, and leaves the queue by that.
 """
 
-import asyncio
-import secrets
-import ssl
-from typing import Final, Protocol
-from urllib.parse import urlsplit
+from typing import Final, Protocol, TypeVar
+from urllib.parse import quote
 
-import httpx2
 import msgspec
 
 from services.captcha.contract import (
@@ -39,10 +35,13 @@ from services.captcha.errors import (
     Replayed,
     Unavailable,
 )
-from services.chassis.clock import Clock, SystemClock
-from services.chassis.peer import proof
-from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
-from services.chassis.tracing import outgoing, step
+from services.captcha.settings import CaptchaSettings
+from services.chassis.clock import Clock
+from services.chassis.peer.client import PeerAway, PeerClient
+from services.chassis.peer.token_file import TokenFile
+from services.chassis.trust import Trust
+
+T = TypeVar("T")
 
 AUDIENCE: Final = "zr-captcha"
 
@@ -69,77 +68,45 @@ class CaptchaClient:
     """The service behind HTTP. Use it on one loop; `aclose` it there."""
 
     def __init__(
-        self, address: str, *, tokens: TokenFile, clock: Clock | None = None, verify: ssl.SSLContext | None = None
+        self, address: str, *, tokens: TokenFile, clock: Clock | None = None, trust: Trust | None = None
     ) -> None:
-        self._tokens = tokens
-        self._clock: Clock = clock or SystemClock()
         # Each waiting request holds a connection; how many wait is for the service to bound.
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=8, keepalive_expiry=30.0)
-        uds = address.removeprefix("unix:") if address.startswith("unix:") else None
-        self._http = httpx2.AsyncClient(
-            base_url="http://captcha" if uds is not None else address.rstrip("/"),
-            transport=httpx2.AsyncHTTPTransport(uds=uds, verify=verify or True, trust_env=False, limits=limits),
-            trust_env=False,
-            headers={"accept-encoding": "identity"},
+        self._peer = PeerClient(
+            address, name="captcha", audience=AUDIENCE, tokens=tokens, trust=trust, connect=_CONNECT, clock=clock
         )
-        self._base = urlsplit(str(self._http.base_url)).path.rstrip("/")
 
     async def token(self, request: TokenRequest) -> TokenAnswer:
         """Ask for what to send upstream."""
-        status, body = await self._call(TOKEN_PATH, msgspec.json.encode(request), request.wait + _MARGIN)
-        if status != 200:
-            raise _error_of(status, body)
-        try:
-            return msgspec.json.decode(body, type=TokenAnswer)
-        except msgspec.MsgspecError:
-            raise Unavailable("the captcha service gave an answer that is none of its own") from None
+        body = await self._call("POST", TOKEN_PATH, msgspec.json.encode(request), request.wait + _MARGIN)
+        return _decoded(body, TokenAnswer)
 
     async def report(self, report: Report) -> None:
         """Tell how a try ended."""
-        status, body = await self._call(REPORT_PATH, msgspec.json.encode(report), _REPORT)
-        if status != 204:
-            raise _error_of(status, body)
+        await self._call("POST", REPORT_PATH, msgspec.json.encode(report), _REPORT, wanted=204)
 
     async def state(self, provider: str) -> BankState:
         """Ask how a provider's account stands."""
-        try:
-            headers = {"authorization": f"Bearer {self._tokens.token}"}
-            answer = await self._http.get(STATE_PATH, params={"provider": provider}, headers=headers, timeout=_REPORT)
-        except TokenFileInvalid as error:
-            raise Unavailable(str(error)) from None
-        except httpx2.HTTPError as error:
-            raise Unavailable(f"the captcha service does not answer ({type(error).__name__})") from None
-        if answer.status_code != 200:
-            raise _error_of(answer.status_code, answer.content)
-        try:
-            return msgspec.json.decode(answer.content, type=BankState)
-        except msgspec.MsgspecError:
-            raise Unavailable("the captcha service gave an answer that is none of its own") from None
+        return _decoded(await self._call("GET", f"{STATE_PATH}?provider={quote(provider)}", b"", _REPORT), BankState)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
+        await self._peer.aclose()
 
-    async def _call(self, target: str, body: bytes, seconds: float) -> tuple[int, bytes]:
-        headers = self._proof(target, body)
-        timeout = httpx2.Timeout(seconds, connect=_CONNECT)
+    async def _call(self, method: str, target: str, body: bytes, seconds: float, *, wanted: int = 200) -> bytes:
         try:
-            with step(f"captcha POST {target}"):
-                headers |= outgoing()
-                async with asyncio.timeout(seconds):
-                    answer = await self._http.post(target, content=body, headers=headers, timeout=timeout)
-        except (httpx2.HTTPError, TimeoutError) as error:
-            raise Unavailable(f"the captcha service does not answer ({type(error).__name__})") from None
-        return answer.status_code, answer.content
-
-    def _proof(self, target: str, body: bytes) -> dict[str, str]:
-        try:
-            token = self._tokens.token
-        except TokenFileInvalid as error:
+            status, content = await self._peer.call(method, target, body, seconds=seconds)
+        except PeerAway as error:
             raise Unavailable(str(error)) from None
-        now, nonce = self._clock.now(), secrets.token_urlsafe(16)
-        signed = proof.sign(token, "POST", self._base + target, body, now=now, nonce=nonce, audience=AUDIENCE)
-        return signed | {"content-type": "application/json"}
+        if status != wanted:
+            raise _error_of(status, content)
+        return content
+
+
+def _decoded(body: bytes, wanted: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=wanted)
+    except msgspec.MsgspecError:
+        raise Unavailable("the captcha service gave an answer that is none of its own") from None
 
 
 class _Problem(msgspec.Struct):
@@ -159,3 +126,12 @@ def _error_of(status: int, body: bytes) -> CaptchaError:
     if problem.code == ErrorCode.CAPTCHA_REQUIRED.value:
         return CaptchaRequired(detail, page=problem.page)
     return _ERRORS.get(problem.code, Unavailable)(detail)
+
+
+def trust_of(captcha: CaptchaSettings) -> Trust | None:
+    """Return what a client trusts and shows over TLS, None for the machine's own authorities. Raises CaFileUnusable."""
+    if captcha.ca_file is None and captcha.client_cert_file is None:
+        return None
+    return Trust(
+        "captcha", ca_file=captcha.ca_file, cert_file=captcha.client_cert_file, key_file=captcha.client_key_file
+    )

@@ -8,25 +8,30 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from services.captcha.admin import create_admin
 from services.captcha.app import Paths, create_peers
+from services.captcha.client import AUDIENCE
 from services.captcha.service import Service, ServiceSettings, running_service
 from services.captcha.settings import token_path
+from services.chassis.certificates import Certificates
 from services.chassis.health import Health
 from services.chassis.instruments import instruments
 from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
+from services.chassis.peer.issuer_keys import accounts_of
+from services.chassis.peer.service_accounts import ServiceAccounts
 from services.chassis.peer.token_file import TokenFile, TokenFileInvalid, generate
-from services.chassis.process import harden, run
+from services.chassis.process import Tasks, harden, run
 from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
+from services.chassis.server_tls import CertificateUnusable, server_tls_of
 from services.chassis.site import Listener
 from services.chassis.storage import StoreRefused, StoreUnavailable
-from services.credentials.client import connect
-from services.credentials.settings import ListenSettings, directory, peer_token_path
+from services.chassis.trust import CaFileUnusable
+from services.credentials.client import connected
+from services.credentials.settings import ListenSettings, directory
 
 _USAGE: Final = 64  # EX_USAGE of sysexits.h, which this program uses for faults in the settings
 _CONFIGURATION: Final = 78  # EX_CONFIG
@@ -46,6 +51,8 @@ def serve(
     harden()
     try:
         return run(_serve(settings, credentials, on_started))
+    except (CaFileUnusable, CertificateUnusable) as error:
+        return _failed(error, _USAGE)
     except (StoreRefused, TokenFileInvalid) as error:
         return _failed(error, _CONFIGURATION)
     except (StoreUnavailable, CannotListen) as error:
@@ -62,11 +69,13 @@ def _failed(why: object, code: int) -> int:
 async def _serve(
     settings: ServiceSettings, credentials: ListenSettings, on_started: Callable[[Server], None] | None
 ) -> int:
-    async with running_alone(settings, credentials) as service:
+    async with running_alone(settings, credentials) as service, Tasks() as tasks:
         seen = instruments("captcha", service.registry)
+        Certificates(_certificates(settings, credentials), service.registry)
+        accounts = accounts_of(settings.captcha.service_accounts, AUDIENCE, tasks)
         with contextlib.closing(seen):
             return await serve_listeners(
-                *listeners(settings, service, health := Health(), traced=seen.traced),
+                *listeners(settings, service, health := Health(), accounts=accounts, traced=seen.traced),
                 health=health,
                 on_lag=seen.vitals.note_lag,
                 drain_seconds=settings.captcha.drain,
@@ -81,17 +90,28 @@ async def running_alone(settings: ServiceSettings, credentials: ListenSettings) 
     async with AsyncExitStack() as stack:
         client = None
         if credentials.address != "app:":
-            ca_file = None if credentials.ca_file is None else Path(credentials.ca_file)
-            client = connect(
-                credentials.address, token_file=peer_token_path(credentials), ca_file=ca_file, keep=credentials.keep
-            )
+            client = connected(credentials)
             stack.push_async_callback(client.aclose)
             await client.start()  # without an answer the page is served all the same
         yield await stack.enter_async_context(running_service(settings, client))
 
 
+def _certificates(settings: ServiceSettings, credentials: ListenSettings) -> dict[str, str | None]:
+    return {
+        "captcha.tls.certFile": settings.captcha.tls.cert_file,
+        "credentials.caFile": credentials.ca_file,
+        "credentials.clientCertFile": credentials.client_cert_file,
+        "store.caFile": settings.store.ca_file,
+    }
+
+
 def listeners(
-    settings: ServiceSettings, service: Service, health: Health, *, traced: Callable[[Any], Any] = lambda app: app
+    settings: ServiceSettings,
+    service: Service,
+    health: Health,
+    *,
+    accounts: ServiceAccounts | None = None,
+    traced: Callable[[Any], Any] = lambda app: app,
 ) -> tuple[Listener, ...]:
     """Return the listeners: the page's, the gateways' where it is another one, and the admin's."""
     captcha = settings.captcha
@@ -101,19 +121,28 @@ def listeners(
         port=captcha.admin_port,
         admin=True,
     )
-    return *public_listeners(settings, service, traced=traced), admin
+    return *public_listeners(settings, service, accounts=accounts, traced=traced), admin
 
 
 def public_listeners(
-    settings: ServiceSettings, service: Service, *, traced: Callable[[Any], Any] = lambda app: app
+    settings: ServiceSettings,
+    service: Service,
+    *,
+    accounts: ServiceAccounts | None = None,
+    traced: Callable[[Any], Any] = lambda app: app,
 ) -> tuple[Listener, ...]:
     """Return the page's listener, and the one for gateways and commands where that is another one."""
     captcha = settings.captcha
     tokens = token_path(captcha, directory(settings.store))
     if captcha.token_file is None:
         generate(tokens)
-    peers = traced(create_peers(service.issuer, service.bank, service.view, tokens=TokenFile(tokens)))
-    if captcha.socket is None:
+    peers = traced(
+        create_peers(service.issuer, service.bank, service.view, tokens=TokenFile(tokens), accounts=accounts)
+    )
+    if captcha.socket is None and captcha.peer_port is None:
         return (Listener(app=Paths(peers, service.page), host=captcha.host, port=captcha.port),)
     page = Listener(app=service.page, host=captcha.host, port=captcha.port)
-    return page, Listener(app=peers, uds=captcha.socket)
+    if captcha.socket is not None:
+        return page, Listener(app=peers, uds=captcha.socket)
+    tls = server_tls_of("captcha.tls", captcha.tls)
+    return page, Listener(app=peers, host=captcha.host, port=captcha.peer_port or 0, tls=tls)

@@ -14,6 +14,14 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from services.chassis.peer.settings import (
+    ServiceAccountSettings,
+    TlsSettings,
+    account_complaints,
+    client_complaints,
+    tls_complaints,
+)
+
 TOKEN_NAME: Final = "captcha.token"  # noqa: S105 -- a file's name; beside the socket, or in store.dir
 KEY_NAME: Final = "captcha.key"  # in store.dir
 PAGE_PATH: Final = "/captcha"
@@ -47,7 +55,10 @@ class CaptchaSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     ] = "app:"
     socket: Annotated[str | None, Meta(description="unix socket for gateways, in place of host and port")] = None
     host: Annotated[str, Meta(description="address of the page and, without a socket, for gateways")] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="port of the page and for gateways")] = 8082
+    port: Annotated[Port, Meta(description="port of the page and, without a socket or peerPort, for gateways")] = 8082
+    peer_port: Annotated[
+        Port | None, Meta(description="port for gateways alone, with TLS if there is a certificate; unset: the page's")
+    ] = None
     admin_host: Annotated[str | None, Meta(description="address of the admin port; unset: as host")] = None
     admin_port: Annotated[Port, Meta(description="port for probes and metrics")] = 9092
     token_file: Annotated[
@@ -55,6 +66,12 @@ class CaptchaSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
         Meta(description="tokens between our processes, one a line; unset: captcha.token beside the socket"),
     ] = None
     ca_file: Annotated[str | None, Meta(description="PEM file of authorities to trust for an https address")] = None
+    client_cert_file: Annotated[
+        str | None, Meta(description="PEM file of a certificate to show at an https address that wants one")
+    ] = None
+    client_key_file: Annotated[str | None, Meta(description="PEM file of its private key")] = None
+    tls: TlsSettings = TlsSettings()
+    service_accounts: ServiceAccountSettings = ServiceAccountSettings()
     key_file: Annotated[
         str | None,
         Meta(description="secrets that seal tokens and sign sessions, one a line; unset: captcha.key in store.dir"),
@@ -85,9 +102,16 @@ ENV: Final = {
     "ZCODE_CAPTCHA_SOCKET": "captcha.socket",
     "ZCODE_CAPTCHA_HOST": "captcha.host",
     "ZCODE_CAPTCHA_PORT": "captcha.port",
+    "ZCODE_CAPTCHA_PEER_PORT": "captcha.peerPort",
     "ZCODE_CAPTCHA_ADMIN_HOST": "captcha.adminHost",
     "ZCODE_CAPTCHA_ADMIN_PORT": "captcha.adminPort",
     "ZCODE_CAPTCHA_TOKEN_FILE": "captcha.tokenFile",
+    "ZCODE_CAPTCHA_CA_FILE": "captcha.caFile",
+    "ZCODE_CAPTCHA_CLIENT_CERT_FILE": "captcha.clientCertFile",
+    "ZCODE_CAPTCHA_CLIENT_KEY_FILE": "captcha.clientKeyFile",
+    "ZCODE_CAPTCHA_TLS_CERT_FILE": "captcha.tls.certFile",
+    "ZCODE_CAPTCHA_TLS_KEY_FILE": "captcha.tls.keyFile",
+    "ZCODE_CAPTCHA_TLS_CLIENT_CA_FILE": "captcha.tls.clientCaFile",
     "ZCODE_CAPTCHA_KEY_FILE": "captcha.keyFile",
     "ZCODE_CAPTCHA_ORIGIN": "captcha.origin",
 }
@@ -105,10 +129,7 @@ def complaints(captcha: CaptchaSettings) -> Iterator[tuple[str, str]]:
             yield "captcha.tokenFile", "is needed with an http(s) address: the service refuses calls without a token"
     elif scheme != "unix" and captcha.address != "app:":
         yield "captcha.address", "must be app:, unix:/path, http://host:port or https://host:port"
-    if captcha.ca_file is not None and scheme != "https":
-        yield "captcha.caFile", "is for an https address"
-    if captcha.port == captcha.admin_port != 0:
-        yield "captcha.adminPort", f"is the same as captcha.port ({captcha.port})"
+    yield from _port_complaints(captcha)
     if captcha.origin is not None and origin_of(captcha.origin) != captcha.origin:
         yield "captcha.origin", "must be scheme and host, as in https://captcha.example.org, without a path"
     if origin_of(captcha.sdk_url) is None:
@@ -116,6 +137,29 @@ def complaints(captcha: CaptchaSettings) -> Iterator[tuple[str, str]]:
     for host in captcha.hosts:
         if _HOST.fullmatch(host) is None:
             yield "captcha.hosts", f"{host!r} is no host such as o.alicdn.com or *.alicdn.com"
+
+
+def _port_complaints(captcha: CaptchaSettings) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the ports and what is spoken on them."""
+    yield from client_complaints(
+        "captcha",
+        captcha.address,
+        ca_file=captcha.ca_file,
+        cert_file=captcha.client_cert_file,
+        key_file=captcha.client_key_file,
+    )
+    yield from tls_complaints("captcha", captcha.tls, socket=captcha.socket)
+    yield from account_complaints("captcha", captcha.service_accounts)
+    if captcha.port == captcha.admin_port != 0:
+        yield "captcha.adminPort", f"is the same as captcha.port ({captcha.port})"
+    if captcha.peer_port is not None:
+        for name, port in (("captcha.port", captcha.port), ("captcha.adminPort", captcha.admin_port)):
+            if captcha.peer_port == port != 0:
+                yield "captcha.peerPort", f"is the same as {name} ({port})"
+        if captcha.socket is not None:
+            yield "captcha.peerPort", "is given as well as captcha.socket; keep one"
+    elif captcha.tls.cert_file is not None and captcha.socket is None:
+        yield "captcha.tls.certFile", "is for gateways: give them a captcha.peerPort (TLS of the page is its proxy's)"
 
 
 def origin_of(address: str) -> str | None:

@@ -16,11 +16,13 @@ from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.http_guard.timed import Guard
 from services.chassis.listening import bind_tcp, bind_unix, unlink_unix
 from services.chassis.problem import ErrorWriter, write_problem
+from services.chassis.server_tls import ServerTls
 
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 4096
 _POLL: Final = 0.01  # seconds between two looks at whether the last connection has gone
+_GOODBYE: Final = 1.0  # seconds that a peer gets to answer the end of TLS
 _CLEAN_UP: Final = 1.0  # seconds that cancelled requests get to put their things away
 
 
@@ -36,6 +38,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 0  # 0: the system chooses
     uds: str | None = None  # a unix socket's path, in place of host and port
+    tls: ServerTls | None = None  # in place of plain HTTP
     limits: GuardLimits = GuardLimits()
     error_writer: ErrorWriter = write_problem
     forwarded_allow_ips: tuple[str, ...] = ()  # peers whose X-Forwarded-* are believed; empty: nobody
@@ -114,7 +117,18 @@ class Site:
             return GuardProtocol(self.guard, self._config, self._state, state, loop)
 
         listen = loop.create_server if self.listener.uds is None else loop.create_unix_server
-        self._server = await listen(connect, sock=self._socket, backlog=_BACKLOG)
+        self._server = await listen(connect, sock=self._socket, backlog=_BACKLOG, **self._tls())
+
+    def _tls(self) -> dict[str, Any]:
+        """Return what the loop must know for TLS; a handshake has as long as a head, because the guard sees neither."""
+        if self.listener.tls is None:
+            return {}
+        handshake = self.listener.limits.header_seconds
+        return {
+            "ssl": self.listener.tls.context,
+            "ssl_handshake_timeout": handshake,
+            "ssl_shutdown_timeout": _GOODBYE,
+        }
 
     def stop_accepting(self) -> None:
         """Refuse new connections, close idle ones, and let each running request be the last of its connection."""

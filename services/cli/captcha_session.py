@@ -9,6 +9,7 @@ import msgspec
 from services.captcha.contract import BankState
 from services.captcha.errors import CaptchaError
 from services.captcha_setup import client_for_people
+from services.chassis.trust import CaFileUnusable
 from services.gateway.settings import GatewaySettings
 
 
@@ -16,8 +17,8 @@ async def state(settings: GatewaySettings) -> BankState | str:
     """Return how the configured provider's account stands, or why nobody says so."""
     try:
         client = client_for_people(settings)
-    except OSError as error:
-        return f"captcha.caFile cannot be used: {error.strerror or error}"
+    except CaFileUnusable as error:
+        return str(error)
     try:
         return await client.state(settings.provider)
     except CaptchaError as error:

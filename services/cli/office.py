@@ -5,7 +5,6 @@ Where a command does its work on logins and keys: on the store of the settings, 
 """
 
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from services.credentials.admin_contract import Administration
 from services.credentials.administration import StoreAdministration
 from services.credentials.audit import actor
 from services.credentials.broker import Broker
+from services.credentials.client import trust_of
 from services.credentials.errors import NotFound
 from services.credentials.settings import admin_token_path, is_untouched, keyring_path, spool_path
 from services.credentials.vault_of import vault_of
@@ -87,11 +87,10 @@ class Office(msgspec.Struct, frozen=True):
             complain(f"--server {fault}")
             raise typer.Exit(Exit.USAGE)
         listen = self.settings.credentials
-        ca_file = listen.ca_file if server.startswith("https:") else None
         tokens = TokenFile(self.token_file or admin_token_path(listen, self.settings.store))
         try:
-            verify = None if ca_file is None else ssl.create_default_context(cafile=ca_file)
-        except OSError as error:
-            complain(f"credentials.caFile cannot be used: {error.strerror or error}")
+            trust = trust_of(listen) if server.startswith("https:") else None
+        except CaFileUnusable as error:
+            complain(str(error))
             raise typer.Exit(Exit.CONFIGURATION) from None
-        return RemoteAdministration(server, tokens=tokens, verify=verify)
+        return RemoteAdministration(server, tokens=tokens, trust=trust)

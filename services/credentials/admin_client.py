@@ -1,7 +1,6 @@
 """`Administration` by way of a running service's admin port, for a person who is not where its store is."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final, TypeVar
@@ -11,6 +10,7 @@ import msgspec
 
 from services.chassis.clock import Clock
 from services.chassis.peer.token_file import TokenFile
+from services.chassis.trust import Trust
 from services.credentials import admin_contract as paths
 from services.credentials.admin_contract import (
     AUDIENCE,
@@ -42,9 +42,9 @@ class RemoteAdministration:
     """Everything raises CredentialsError. `aclose` it on the loop that used it."""
 
     def __init__(
-        self, address: str, *, tokens: TokenFile, verify: ssl.SSLContext | None = None, clock: Clock | None = None
+        self, address: str, *, tokens: TokenFile, trust: Trust | None = None, clock: Clock | None = None
     ) -> None:
-        self._calls = Calls(address, audience=AUDIENCE, tokens=tokens, clock=clock, verify=verify, connect=_CONNECT)
+        self._calls = Calls(address, audience=AUDIENCE, tokens=tokens, clock=clock, trust=trust, connect=_CONNECT)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from services.chassis.clock import Clock
 from services.chassis.peer.guard import PeerGuard
+from services.chassis.peer.service_accounts import ServiceAccounts
 from services.chassis.peer.token_file import TokenFile
 from services.chassis.problem import problem
 from services.credentials.admin_contract import AUDIENCE as ADMIN_AUDIENCE
@@ -31,10 +32,17 @@ _log = logging.getLogger(__name__)
 _AnyRequest = Request[Any, Any, Any]
 
 
-def create_app(broker: Broker, *, tokens: TokenFile, store: Store, clock: Clock | None = None) -> PeerGuard:
+def create_app(
+    broker: Broker,
+    *,
+    tokens: TokenFile,
+    store: Store,
+    accounts: ServiceAccounts | None = None,
+    clock: Clock | None = None,
+) -> PeerGuard:
     """Make the application that gateways call; the broker is started and closed by who made it."""
     framework = _framework((snapshot, report), {"broker": broker})
-    return _guarded(framework, AUDIENCE, tokens, store, clock)
+    return _guarded(framework, AUDIENCE, tokens, store, clock, accounts)
 
 
 def create_administration(
@@ -59,13 +67,21 @@ def _provide(part: object) -> Provide:
     return Provide(lambda: part, sync_to_thread=False)
 
 
-def _guarded(framework: Litestar, audience: str, tokens: TokenFile, store: Store, clock: Clock | None) -> PeerGuard:
+def _guarded(
+    framework: Litestar,
+    audience: str,
+    tokens: TokenFile,
+    store: Store,
+    clock: Clock | None,
+    accounts: ServiceAccounts | None = None,
+) -> PeerGuard:
     return PeerGuard(
         framework,
         audience=audience,
         tokens=tokens,
         remember=lambda nonce, seconds: store.put_once(_NONCE, nonce, b"", ttl=seconds),
         unavailable=ErrorCode.STORE_UNAVAILABLE.value,
+        accounts=accounts,
         clock=clock,
     )
 

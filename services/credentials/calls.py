@@ -1,22 +1,15 @@
 """
-Calls to the credentials service over HTTP, as one of our own processes makes them: bounded, proven, never redirected.
-
-What changes something is signed (`chassis/peer/proof.py`). An error is the CredentialsError that the answer names.
+Calls to the credentials service over HTTP: what `chassis/peer/client.py` does, in this service's types and errors.
 """
 
-import asyncio
-import secrets
-import ssl
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
-import httpx2
 import msgspec
 
-from services.chassis.clock import Clock, SystemClock
-from services.chassis.peer import proof
-from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
-from services.chassis.tracing import outgoing, step
+from services.chassis.clock import Clock
+from services.chassis.peer.client import PeerAway, PeerClient
+from services.chassis.peer.token_file import TokenFile
+from services.chassis.trust import Trust
 from services.credentials.contract import ErrorCode
 from services.credentials.errors import (
     Conflict,
@@ -31,6 +24,7 @@ from services.credentials.errors import (
 T = TypeVar("T")
 
 _CONNECT: Final = 0.5
+_CONNECTIONS: Final = 8
 _ERRORS: Final[dict[str, type[CredentialsError]]] = {
     error.code.value: error for error in (NotAuthenticated, Replayed, LoginRequired, Unavailable, NotFound, Conflict)
 }
@@ -46,51 +40,32 @@ class Calls:
         audience: str,
         tokens: TokenFile,
         clock: Clock | None = None,
-        verify: ssl.SSLContext | None = None,
+        trust: Trust | None = None,
         connect: float = _CONNECT,
     ) -> None:
         """`address` is unix:/path, http://… or https://…; `audience` whom a proof is for."""
-        self._audience = audience
-        self._tokens = tokens
-        self._clock: Clock = clock or SystemClock()
-        self._connect = connect
-        limits = httpx2.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=30.0)
-        uds = address.removeprefix("unix:") if address.startswith("unix:") else None
-        self._http = httpx2.AsyncClient(
-            base_url="http://credentials" if uds is not None else address.rstrip("/"),
-            transport=httpx2.AsyncHTTPTransport(uds=uds, verify=verify or True, trust_env=False, limits=limits),
-            trust_env=False,
-            headers={"accept-encoding": "identity"},
+        self._peer = PeerClient(
+            address,
+            name="credentials",
+            audience=audience,
+            tokens=tokens,
+            trust=trust,
+            connect=connect,
+            connections=_CONNECTIONS,
+            clock=clock,
         )
-        self._base = urlsplit(str(self._http.base_url)).path.rstrip("/")
 
     async def call(self, method: str, target: str, body: bytes = b"", *, seconds: float, wanted: type[T]) -> T:
         """Make one call and return its answer; `target` is a path with its query."""
-        headers = self._proof(method, target, body)
-        timeout = httpx2.Timeout(seconds, connect=self._connect)
         try:
-            with step(f"credentials {method} {target.partition('?')[0]}"):
-                headers |= outgoing()
-                async with asyncio.timeout(seconds):
-                    answer = await self._http.request(method, target, content=body, headers=headers, timeout=timeout)
-        except (httpx2.HTTPError, TimeoutError) as error:
-            raise Unavailable(f"the credentials service does not answer ({type(error).__name__})") from None
-        return _read(answer.status_code, answer.content, wanted)
+            status, content = await self._peer.call(method, target, body, seconds=seconds)
+        except PeerAway as error:
+            raise Unavailable(str(error)) from None
+        return _read(status, content, wanted)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._http.aclose()
-
-    def _proof(self, method: str, target: str, body: bytes) -> dict[str, str]:
-        try:
-            token = self._tokens.token
-        except TokenFileInvalid as error:
-            raise Unavailable(str(error)) from None
-        if method == "GET":
-            return {"authorization": f"Bearer {token}"}
-        now, nonce = self._clock.now(), secrets.token_urlsafe(16)
-        signed = proof.sign(token, method, self._base + target, body, now=now, nonce=nonce, audience=self._audience)
-        return signed | {"content-type": "application/json"}
+        await self._peer.aclose()
 
 
 class _Problem(msgspec.Struct):

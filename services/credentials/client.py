@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,6 +23,7 @@ import msgspec
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.peer.token_file import TokenFile
 from services.chassis.process import Tasks
+from services.chassis.trust import Trust
 from services.credentials.calls import Calls
 from services.credentials.contract import (
     AUDIENCE,
@@ -40,6 +40,7 @@ from services.credentials.errors import (
     CredentialsError,
     Unavailable,
 )
+from services.credentials.settings import ListenSettings, peer_token_path
 
 _log = logging.getLogger(__name__)
 
@@ -68,9 +69,9 @@ class HttpService:
     """The service behind HTTP. Raises CredentialsError of the kind that its answer names, else Unavailable."""
 
     def __init__(
-        self, address: str, *, tokens: TokenFile, clock: Clock | None = None, verify: ssl.SSLContext | None = None
+        self, address: str, *, tokens: TokenFile, clock: Clock | None = None, trust: Trust | None = None
     ) -> None:
-        self._calls = Calls(address, audience=AUDIENCE, tokens=tokens, clock=clock, verify=verify)
+        self._calls = Calls(address, audience=AUDIENCE, tokens=tokens, clock=clock, trust=trust)
 
     async def poll(self, after: int, wait: float) -> Snapshot:
         """Ask for the snapshot, waiting there for a newer one."""
@@ -235,7 +236,7 @@ def connect(
     *,
     app: CredentialsService | None = None,
     token_file: Path | None = None,
-    ca_file: Path | None = None,
+    trust: Trust | None = None,
     keep: float = KEEP,
     clock: Clock | None = None,
     on_change: Callable[[Snapshot], None] = lambda _: None,
@@ -253,6 +254,19 @@ def connect(
         raise ValueError("credentials.address: must be unix:/path, http://…, https://… or app:")
     if token_file is None:
         raise ValueError("credentials.tokenFile: the service refuses calls without a token")
-    verify = ssl.create_default_context(cafile=str(ca_file)) if ca_file is not None else None
-    service = HttpService(address, tokens=TokenFile(token_file), clock=clock, verify=verify)
+    service = HttpService(address, tokens=TokenFile(token_file), clock=clock, trust=trust)
     return CredentialsClient(service, keep=keep, clock=clock, on_change=on_change, on_close=service.aclose)
+
+
+def connected(listen: ListenSettings) -> CredentialsClient:
+    """Make a client of the service that the settings name. Needs a running event loop; raises CaFileUnusable."""
+    return connect(listen.address, token_file=peer_token_path(listen), trust=trust_of(listen), keep=listen.keep)
+
+
+def trust_of(listen: ListenSettings) -> Trust | None:
+    """Return what a client trusts and shows over TLS, None for the machine's own authorities. Raises CaFileUnusable."""
+    if listen.ca_file is None and listen.client_cert_file is None:
+        return None
+    return Trust(
+        "credentials", ca_file=listen.ca_file, cert_file=listen.client_cert_file, key_file=listen.client_key_file
+    )

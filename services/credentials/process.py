@@ -19,15 +19,18 @@ from typing import Any, Final
 import msgspec
 from prometheus_client import CollectorRegistry
 
+from services.chassis.certificates import Certificates
 from services.chassis.health import Health, Needs
 from services.chassis.instruments import instruments
 from services.chassis.listening import CannotListen
 from services.chassis.logs import set_up
 from services.chassis.peer.guard import PeerGuard
+from services.chassis.peer.issuer_keys import accounts_of
 from services.chassis.peer.token_file import TokenFile, generate
 from services.chassis.process import Tasks, harden, run
 from services.chassis.server import Server
 from services.chassis.server import serve as serve_listeners
+from services.chassis.server_tls import CertificateUnusable, server_tls_of
 from services.chassis.site import Listener
 from services.credentials import replicas, vault_of
 from services.credentials.admin import create_admin
@@ -38,6 +41,7 @@ from services.credentials.audit import Audit, log_name
 from services.credentials.broker import Broker, BrokerSettings
 from services.credentials.client_keys import ClientKeyBook
 from services.credentials.commits import Several
+from services.credentials.contract import AUDIENCE
 from services.credentials.errors import Conflict, KeyringInvalid
 from services.credentials.failpoints import Failpoints
 from services.credentials.keyring_file import KeyringWatch
@@ -57,6 +61,7 @@ from services.credentials.stores.port import Store, StoreRefused, StoreUnavailab
 from services.credentials.token_provider import TokenProvider
 from services.credentials.vault import Trouble, Vault
 
+_SETTINGS: Final = 64  # EX_USAGE of sysexits.h, which this program uses for faults in the settings
 _CONFIGURATION: Final = 78  # EX_CONFIG of sysexits.h
 _UNAVAILABLE: Final = 69  # EX_UNAVAILABLE
 _PATIENCE: Final = 30.0  # seconds to wait for a store at the start
@@ -160,6 +165,9 @@ def serve(
     harden()
     try:
         return run(_serve(settings, providers, on_started))
+    except CertificateUnusable as error:
+        sys.stderr.write(f"zcode-proxy: {error}\n")
+        return _SETTINGS
     except (KeyringInvalid, StoreRefused) as error:
         sys.stderr.write(f"zcode-proxy: {error}\n")
         return _CONFIGURATION
@@ -177,6 +185,7 @@ async def _serve(
         registry = CollectorRegistry()
         seen = instruments("credentials", registry)
         stack.callback(seen.close)
+        Certificates(_certificates(settings), registry)
         known = await stack.enter_async_context(providers)
         service = await stack.enter_async_context(running_service(settings, known, registry=registry))
         return await serve_listeners(
@@ -187,6 +196,15 @@ async def _serve(
             on_started=on_started,
             on_drain=service.broker.end_polls,
         )
+
+
+def _certificates(settings: CredentialsSettings) -> dict[str, str | None]:
+    tls = settings.credentials.tls
+    return {
+        "credentials.tls.certFile": tls.cert_file,
+        "credentials.tls.clientCaFile": tls.client_ca_file,
+        "store.caFile": settings.store.ca_file,
+    }
 
 
 def listeners(
@@ -201,8 +219,10 @@ def listeners(
     tokens = token_path(listen, settings.store)
     if listen.token_file is None:
         generate(tokens)
-    app = create_app(service.broker, tokens=TokenFile(tokens), store=service.store)
-    gateways = Listener(app=traced(app), host=listen.host, port=listen.port, uds=listen.socket)
+    tls = server_tls_of("credentials.tls", listen.tls)
+    accounts = accounts_of(listen.service_accounts, AUDIENCE, service.tasks)
+    app = create_app(service.broker, tokens=TokenFile(tokens), store=service.store, accounts=accounts)
+    gateways = Listener(app=traced(app), host=listen.host, port=listen.port, uds=listen.socket, tls=tls)
     admin = Listener(
         app=create_admin(
             service.health, service.registry, service.look, administration=_administration(settings, service)
@@ -210,6 +230,10 @@ def listeners(
         host=listen.admin_host or listen.host,
         port=listen.admin_port,
         admin=True,
+        # Whoever probes and scrapes has no certificate to show; who administers has a token.
+        tls=server_tls_of("credentials.tls", msgspec.structs.replace(listen.tls, client_ca_file=None))
+        if listen.admin_tls
+        else None,
     )
     return gateways, admin, *more
 

@@ -13,6 +13,13 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from services.chassis.peer.settings import (
+    ServiceAccountSettings,
+    TlsSettings,
+    account_complaints,
+    client_complaints,
+    tls_complaints,
+)
 from services.chassis.secret import Secret
 from services.credentials.token_provider import RefreshMode
 
@@ -49,6 +56,15 @@ class ListenSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         Meta(description="tokens of those who administer, one a line; unset: admin.token in store.dir, made at start"),
     ] = None
     ca_file: Annotated[str | None, Meta(description="PEM file of authorities to trust for an https address")] = None
+    client_cert_file: Annotated[
+        str | None, Meta(description="PEM file of a certificate to show at an https address that wants one")
+    ] = None
+    client_key_file: Annotated[str | None, Meta(description="PEM file of its private key")] = None
+    tls: TlsSettings = TlsSettings()
+    admin_tls: Annotated[
+        bool, Meta(description="the admin port with TLS too, by the same certificate; none is asked of its callers")
+    ] = False
+    service_accounts: ServiceAccountSettings = ServiceAccountSettings()
     keep: Annotated[Seconds, Meta(description="seconds the gateway serves old leases while the service is away")] = 900
     lease: Annotated[Seconds, Meta(description="seconds a refresh holds a credential; renewed while it runs")] = 30.0
     provider_timeout: Annotated[Seconds, Meta(description="seconds one call of a login provider may take")] = 10.0
@@ -112,6 +128,12 @@ ENV: Final = {
     "ZCODE_CREDENTIALS_TOKEN_FILE": "credentials.tokenFile",
     "ZCODE_CREDENTIALS_ADMIN_TOKEN_FILE": "credentials.adminTokenFile",
     "ZCODE_CREDENTIALS_CA_FILE": "credentials.caFile",
+    "ZCODE_CREDENTIALS_CLIENT_CERT_FILE": "credentials.clientCertFile",
+    "ZCODE_CREDENTIALS_CLIENT_KEY_FILE": "credentials.clientKeyFile",
+    "ZCODE_CREDENTIALS_TLS_CERT_FILE": "credentials.tls.certFile",
+    "ZCODE_CREDENTIALS_TLS_KEY_FILE": "credentials.tls.keyFile",
+    "ZCODE_CREDENTIALS_TLS_CLIENT_CA_FILE": "credentials.tls.clientCaFile",
+    "ZCODE_CREDENTIALS_ADMIN_TLS": "credentials.adminTls",
     "ZCODE_PROXY_STORE_DIR": "store.dir",
     "ZCODE_STORE_URL": "store.url",
     "ZCODE_STORE_USERNAME": "store.username",
@@ -138,8 +160,17 @@ def complaints(listen: ListenSettings) -> Iterator[tuple[str, str]]:
             )
     elif scheme != "unix" and listen.address != "app:":
         yield "credentials.address", "must be app:, unix:/path, http://host:port or https://host:port"
-    if listen.ca_file is not None and scheme != "https":
-        yield "credentials.caFile", "is for an https address"
+    yield from client_complaints(
+        "credentials",
+        listen.address,
+        ca_file=listen.ca_file,
+        cert_file=listen.client_cert_file,
+        key_file=listen.client_key_file,
+    )
+    yield from tls_complaints("credentials", listen.tls, socket=listen.socket)
+    yield from account_complaints("credentials", listen.service_accounts)
+    if listen.admin_tls and listen.tls.cert_file is None:
+        yield "credentials.adminTls", "needs a certificate: set credentials.tls.certFile and keyFile"
     if listen.admin_token_file is not None and listen.admin_token_file == listen.token_file:
         yield "credentials.adminTokenFile", "is credentials.tokenFile: gateways must not be able to administer"
     if listen.socket is None and listen.port == listen.admin_port != 0:

@@ -5,14 +5,11 @@ readiness makes of it.
 For a gateway of its own and for all in one process; without a service the configuration's key is all there is.
 """
 
-from pathlib import Path
 from typing import Final
 
 from services.chassis.health import Health, Needs
-from services.chassis.trust import CaFileUnusable
-from services.credentials.client import CredentialsClient, connect
+from services.credentials.client import CredentialsClient, connected
 from services.credentials.contract import Snapshot
-from services.credentials.settings import peer_token_path
 from services.gateway import settings_rules as rules
 from services.gateway.client_keys import SnapshotKeys
 from services.gateway.leases import Leases
@@ -34,12 +31,7 @@ def has_service(settings: GatewaySettings) -> bool:
 
 def client_of(settings: GatewaySettings) -> CredentialsClient:
     """Make the client of the configured service. Needs a running event loop; raises CaFileUnusable."""
-    listen = settings.credentials
-    ca_file = None if listen.ca_file is None else Path(listen.ca_file)
-    try:
-        return connect(listen.address, token_file=peer_token_path(listen), ca_file=ca_file, keep=listen.keep)
-    except OSError as error:
-        raise CaFileUnusable(f"credentials.caFile cannot be used: {error.strerror or error}") from None
+    return connected(settings.credentials)
 
 
 class Leasing:

@@ -12,13 +12,12 @@ from typing import Final, Protocol
 import msgspec
 
 from services.captcha import errors as captcha_errors
-from services.captcha.client import CaptchaClient, CaptchaService
+from services.captcha.client import CaptchaClient, CaptchaService, trust_of
 from services.captcha.contract import Outcome, Report, TokenAnswer, TokenRequest, WorkingFormat
 from services.captcha.settings import peer_token_path
 from services.chassis.peer.token_file import TokenFile
 from services.chassis.process import Tasks
 from services.chassis.secret import Secret
-from services.chassis.trust import context_of
 from services.gateway.errors import CaptchaRequired, GatewayError, Misconfigured, Overloaded
 from services.gateway.format_memory import FormatMemory
 from services.gateway.leases import Lease, Leases
@@ -218,7 +217,6 @@ def has_service(settings: GatewaySettings) -> bool:
 def client_of(settings: GatewaySettings) -> CaptchaClient:
     """Make the client of the configured service. Needs a running event loop; raises CaFileUnusable."""
     captcha = settings.captcha
-    verify = context_of(captcha.ca_file, "captcha.caFile")
     token_file = peer_token_path(captcha)
     assert token_file is not None  # noqa: S101 -- the rules want one with an http(s) address
-    return CaptchaClient(captcha.address, tokens=TokenFile(token_file), verify=verify)
+    return CaptchaClient(captcha.address, tokens=TokenFile(token_file), trust=trust_of(captcha))

@@ -93,6 +93,9 @@ def _certificates(settings: GatewaySettings) -> dict[str, str | None]:
     return {
         "upstream.caFile": settings.upstream.ca_file,
         "credentials.caFile": settings.credentials.ca_file,
+        "credentials.clientCertFile": settings.credentials.client_cert_file,
+        "captcha.caFile": settings.captcha.ca_file,
+        "captcha.clientCertFile": settings.captcha.client_cert_file,
         "store.caFile": settings.store.ca_file,
     }
 

@@ -41,6 +41,22 @@ class Authority:
 
     def server(self, host: str, *, days: int = 1) -> ssl.SSLContext:
         """Return a server's context with a certificate for `host` that is valid for `days` (negative: expired)."""
+        certificate, key = self._issue(host, days)
+        file = self._folder / "server.pem"
+        file.write_bytes(certificate + key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        return context
+
+    def write(self, cert: Path, key: Path, host: str = "127.0.0.1", *, days: int = 1) -> None:
+        """Write a certificate for `host` and its key, as whoever mounts a Secret does: each file is swapped at once."""
+        for path, content in zip((cert, key), self._issue(host, days), strict=True):
+            draft = path.with_name(f".{path.name}")
+            draft.write_bytes(content)
+            draft.replace(path)
+
+    def _issue(self, host: str, days: int) -> tuple[bytes, bytes]:
         key = ec.generate_private_key(ec.SECP256R1())
         try:
             alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
@@ -53,17 +69,10 @@ class Authority:
             .add_extension(authority_key, critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        file = self._folder / "server.pem"
-        file.write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        return context
+        return certificate.public_bytes(serialization.Encoding.PEM), private
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int = 1) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)

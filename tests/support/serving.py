@@ -14,14 +14,16 @@ from services.chassis.health import Health
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.problem import ErrorWriter, write_problem
 from services.chassis.server import Server
+from services.chassis.server_tls import ServerTls
 from services.chassis.site import Listener, Site
 
 
 class RunningServer:
     """A server that answers. `stop()` may be called before the block ends; it is called at its end otherwise."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, scheme: str) -> None:
         self.server = server
+        self.scheme = scheme
         self.host = "127.0.0.1"
         self._stopped = False
 
@@ -31,7 +33,7 @@ class RunningServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def site(self) -> Site:
@@ -58,6 +60,7 @@ async def running_server(
     limits: GuardLimits = GuardLimits(),  # noqa: B008 -- frozen
     error_writer: ErrorWriter = write_problem,
     uds: str | None = None,
+    tls: ServerTls | None = None,
     forwarded_allow_ips: tuple[str, ...] = (),
     lifespan: str = "auto",
     drain_seconds: float = 0.5,
@@ -72,6 +75,7 @@ async def running_server(
         limits=limits,
         error_writer=error_writer,
         uds=uds,
+        tls=tls,
         forwarded_allow_ips=forwarded_allow_ips,
         lifespan=lifespan,
     )
@@ -79,7 +83,7 @@ async def running_server(
         [first, *more], drain_seconds=drain_seconds, health=health, on_drain=on_drain, on_deadline=on_deadline
     )
     await server.start()
-    running = RunningServer(server)
+    running = RunningServer(server, "http" if tls is None else "https")
     try:
         yield running
     finally:

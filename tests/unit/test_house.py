@@ -31,6 +31,7 @@ PURE = (
     "services/gateway/cors.py",
     "services/chassis/sealing.py",
     "services/chassis/peer/proof.py",
+    "services/chassis/peer/settings.py",
     "services/credentials/keyring.py",
     "services/credentials/envelope.py",
     "services/credentials/records.py",

@@ -1,9 +1,9 @@
 """
 Who may speak to a service of ours: an ASGI shell around everything that it serves to its peers. Default deny.
 
-Every call must present an accepted token, on a unix socket too. A call that may change something must be signed and
-new (`proof.py`); a nonce that nobody can remember is a refused call, because replay protection that gives way under
-load protects nothing.
+Every call must present an accepted token, on a unix socket too: one of a file, or a ServiceAccount's where such are
+taken. A call that may change something must be signed with it and new (`proof.py`); a nonce that nobody can remember is
+a refused call, because replay protection that gives way under load protects nothing.
 """
 
 import logging
@@ -13,6 +13,7 @@ from typing import Any, Final
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.peer import proof
 from services.chassis.peer.proof import Proof
+from services.chassis.peer.service_accounts import KeysAway, ServiceAccounts, TokenRefused, looks_like_token
 from services.chassis.peer.token_file import TokenFile, TokenFileInvalid
 from services.chassis.problem import problem
 from services.chassis.storage import StoreUnavailable
@@ -49,6 +50,7 @@ class PeerGuard:
         tokens: TokenFile,
         remember: Remember,
         unavailable: str,
+        accounts: ServiceAccounts | None = None,
         clock: Clock | None = None,
     ) -> None:
         """`audience` is the service's name in a proof, `unavailable` its code for "the store does not answer"."""
@@ -57,6 +59,7 @@ class PeerGuard:
         self._tokens = tokens
         self._remember = remember
         self._unavailable = unavailable
+        self._accounts = accounts
         self._clock: Clock = clock or SystemClock()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -65,7 +68,7 @@ class PeerGuard:
             await self._app(scope, receive, send)
             return
         try:
-            token = self._token(headers := _headers(scope))
+            token = await self._token(headers := _headers(scope))
             if scope["method"] not in _READING:
                 body = await _body(receive)
                 await self._check(token, scope, headers, body)
@@ -75,7 +78,11 @@ class PeerGuard:
             return
         await self._app(scope, receive, send)
 
-    def _token(self, headers: dict[str, str]) -> str:
+    async def _token(self, headers: dict[str, str]) -> str:
+        shown = proof.presented(headers.get("authorization"))
+        if self._accounts is not None and shown is not None and looks_like_token(shown):
+            await self._check_account(self._accounts, shown)
+            return shown
         try:
             accepted = self._tokens.tokens
         except TokenFileInvalid as error:
@@ -85,6 +92,14 @@ class PeerGuard:
         if token is None:
             raise _stranger("no token, or a wrong one")
         return token
+
+    async def _check_account(self, accounts: ServiceAccounts, token: str) -> None:
+        try:
+            await accounts.check(token)
+        except TokenRefused as error:
+            raise _stranger(str(error)) from None
+        except KeysAway as error:
+            raise Refused(503, self._unavailable, str(error)) from None
 
     async def _check(self, token: str, scope: Any, headers: dict[str, str], body: bytes) -> None:
         target = scope["raw_path"].decode("latin-1")

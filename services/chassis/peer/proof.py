@@ -42,14 +42,19 @@ class Proof(Enum):
     FORGED = "forged"
 
 
-def token_of(authorization: str | None, tokens: Iterable[str]) -> str | None:
-    """Return which of the accepted tokens a header presents, comparing in constant time with each."""
+def presented(authorization: str | None) -> str | None:
+    """Return the token that a header presents, whatever it is worth; None where there is none."""
     if authorization is None or authorization[: len(_BEARER)].lower() != _BEARER:
         return None
-    presented = authorization[len(_BEARER) :].strip().encode()
+    return authorization[len(_BEARER) :].strip() or None
+
+
+def token_of(authorization: str | None, tokens: Iterable[str]) -> str | None:
+    """Return which of the accepted tokens a header presents, comparing in constant time with each."""
+    shown = (presented(authorization) or "").encode()
     found = None
     for token in tokens:
-        if hmac.compare_digest(presented, token.encode()):
+        if hmac.compare_digest(shown, token.encode()):
             found = token
     return found
 

@@ -1,27 +1,44 @@
 """
 Calls between our processes cannot be replayed or forged (promises.md P-49).
 
-Shown to fail once by: not remembering nonces; leaving the body out of the MAC; taking any age.
+Once with the token of a file, once with ServiceAccounts' projected tokens, where the token may be forged as well.
+
+Shown to fail once by: not remembering nonces; leaving the body out of the MAC; taking any age; taking a ServiceAccount's
+token without looking at whom it is for, at its account, at its end or at its signature.
 """
 
+import base64
+import hmac
 import itertools
+import json
 import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
+import jwt
 import msgspec
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from services.chassis.peer import proof
+from services.chassis.peer.issuer_keys import accounts_of
+from services.chassis.peer.service_accounts import ServiceAccounts
+from services.chassis.peer.settings import ServiceAccountSettings
 from services.chassis.peer.token_file import TokenFile, generate
+from services.chassis.process import Tasks
 from services.credentials.app import create_app
 from services.credentials.contract import AUDIENCE, REPORT_PATH, SNAPSHOT_PATH, Kind, Report, ReportKind
 from tests.component.credentials.conftest import show
 from tests.support.credentials import RunningBroker, credential, running_broker
+from tests.support.kubernetes import ISSUER, Signer, pod_claims
 from tests.support.serving import running_server
+
+GATEWAY = "llm/zcode-proxy-gateway"
+CLUSTER, STRANGER = Signer(), Signer()
 
 Call = tuple[str, str, bytes, dict[str, str]]  # method, target, body, headers
 
@@ -60,20 +77,38 @@ class Peer:
         return await self.http.request(method, target, content=body, headers=headers)
 
 
-@pytest.fixture
-async def peer(tmp_path: Path) -> AsyncIterator[Peer]:
+@asynccontextmanager
+async def _peer(tmp_path: Path, accounts: ServiceAccounts | None, token: str) -> AsyncIterator[Peer]:
     path = tmp_path / "token"
     generate(path)
     async with running_broker(tmp_path) as service:
         await service.add(credential(api_key="key-canary", kind=Kind.API_KEY))
-        app = create_app(service.broker, tokens=TokenFile(path), store=service.store)
+        app = create_app(service.broker, tokens=TokenFile(path), store=service.store, accounts=accounts)
         async with (
             running_server(app) as server,
             httpx2.AsyncClient(base_url=server.url, trust_env=False) as http,
         ):
-            peer = Peer(service, TokenFile(path).token, http)
+            peer = Peer(service, token or TokenFile(path).token, http)
             assert (await peer.send(peer.signed(peer.report()))).status_code == 200
             yield peer
+
+
+@pytest.fixture
+async def peer(tmp_path: Path) -> AsyncIterator[Peer]:
+    async with _peer(tmp_path, None, "") as found:
+        yield found
+
+
+@pytest.fixture
+async def pod(tmp_path: Path) -> AsyncIterator[Peer]:
+    """A peer whose token is the projected one of a ServiceAccount that may call."""
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [CLUSTER.jwk]}))
+    settings = ServiceAccountSettings(allow=(GATEWAY,), jwks=str(tmp_path / "jwks.json"), issuer=ISSUER)
+    async with (
+        Tasks() as tasks,
+        _peer(tmp_path, accounts_of(settings, AUDIENCE, tasks), CLUSTER.token(GATEWAY, AUDIENCE)) as found,
+    ):
+        yield found
 
 
 def _forgeries(peer: Peer) -> Iterator[Call]:
@@ -110,14 +145,50 @@ def _forgeries(peer: Peer) -> Iterator[Call]:
     yield peer.signed(peer.report(), audience="zr-captcha")
 
 
-async def _refuses(peer: Peer, calls: int) -> None:
+def _forged_tokens() -> Iterator[str]:
+    """Yield tokens that are not those of an account that may call here; each is signed with as if it were."""
+    claims, stranger = pod_claims(GATEWAY, AUDIENCE), Signer(STRANGER.key, CLUSTER.kid)
+    public = CLUSTER.key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    head, body, signature = CLUSTER.token(GATEWAY, AUDIENCE).split(".")
+    other = CLUSTER.token("llm/another", AUDIENCE).split(".")
+
+    yield CLUSTER.token(GATEWAY, AUDIENCE, exp=time.time() - random.uniform(31, 100_000))
+    yield CLUSTER.token(GATEWAY, AUDIENCE, exp=None)
+    yield CLUSTER.token(GATEWAY, AUDIENCE, nbf=time.time() + random.uniform(31, 100_000))
+    yield CLUSTER.token(GATEWAY, AUDIENCE, exp=time.time() + 1_000_000)
+    yield CLUSTER.token(GATEWAY, AUDIENCE, iss="https://another.example")
+    yield CLUSTER.token(GATEWAY, "zr-captcha")
+    yield CLUSTER.token(GATEWAY, "https://kubernetes.default.svc")
+    yield CLUSTER.token("llm/another", AUDIENCE)
+    yield CLUSTER.token("another/zcode-proxy-gateway", AUDIENCE)
+    yield CLUSTER.token(GATEWAY, AUDIENCE, sub="system:serviceaccount:llm:another")
+    yield CLUSTER.token(GATEWAY, AUDIENCE, padding="x" * 8192)
+    yield stranger.token(GATEWAY, AUDIENCE)
+    yield STRANGER.token(GATEWAY, AUDIENCE)
+    yield jwt.encode(claims, None, algorithm="none", headers={"kid": CLUSTER.kid})
+    yield f"{head}.{body}."
+    yield f"{head}.{other[1]}.{signature}"
+    yield f"{_part({'alg': 'none', 'kid': CLUSTER.kid})}.{body}."
+    confused = f"{_part({'alg': 'HS256', 'kid': CLUSTER.kid})}.{body}"
+    mac = hmac.digest(public, confused.encode(), "sha256")
+    yield f"{confused}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+
+def _part(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+async def _refuses(peer: Peer, calls: int, forged_tokens: Callable[[], Iterator[str]] = lambda: iter(())) -> None:
     accepted, sent = 0, 0
     before = peer.service.broker.records
     [record] = before.values()
     while sent < calls:
         good = peer.signed(b"{}")
         assert (await peer.send(good)).status_code == 400  # it is let in, and found to be no report
-        for forged in (good, *_forgeries(peer)):
+        with_tokens = [peer.signed(peer.report(), token=token) for token in forged_tokens()]
+        for forged in (good, *_forgeries(peer), *with_tokens):
             answer = await peer.send(forged)
             accepted += answer.status_code != 401
             assert answer.headers["content-type"] == "application/problem+json"
@@ -140,6 +211,43 @@ async def test_no_forged_or_repeated_call_is_taken(peer: Peer) -> None:
 @pytest.mark.promise("P-49")
 async def test_none_of_ten_thousand_forged_or_repeated_calls_is_taken(peer: Peer) -> None:
     await _refuses(peer, 10_000)
+
+
+@pytest.mark.promise("P-49")
+async def test_no_forged_or_repeated_call_of_a_pod_is_taken(pod: Peer) -> None:
+    await _refuses(pod, 1000, _forged_tokens)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.promise("P-49")
+async def test_none_of_ten_thousand_forged_or_repeated_calls_of_a_pod_is_taken(pod: Peer) -> None:
+    await _refuses(pod, 10_000, _forged_tokens)
+
+
+@pytest.mark.promise("P-49")
+async def test_a_forged_token_learns_nothing_by_reading_either(pod: Peer) -> None:
+    good = await pod.http.get(SNAPSHOT_PATH, headers={"authorization": f"Bearer {pod.token}"})
+    answers = [
+        await pod.http.get(SNAPSHOT_PATH, headers={"authorization": f"Bearer {token}"}) for token in _forged_tokens()
+    ]
+
+    assert good.status_code == 200
+    assert {answer.status_code for answer in answers} == {401}
+    assert b"canary" in good.content
+    assert not any(b"canary" in answer.content for answer in answers)
+
+
+async def test_the_token_of_the_file_goes_on_being_taken_beside_accounts(pod: Peer, tmp_path: Path) -> None:
+    token = TokenFile(tmp_path / "token").token
+
+    assert (await pod.send(pod.signed(pod.report(), token=token))).status_code == 200
+
+
+async def test_a_pods_token_is_none_where_no_account_may_call(peer: Peer) -> None:
+    answer = await peer.send(peer.signed(peer.report(), token=CLUSTER.token(GATEWAY, AUDIENCE)))
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
 
 
 @pytest.mark.parametrize("path", [SNAPSHOT_PATH, REPORT_PATH, "/", "/v1", "/v1/snapshot/", "/metrics", "/../x"])

@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 
+from services.chassis.peer.token_file import TokenFile
+from services.chassis.trust import Trust
 from services.credentials import keyring_file
+from services.credentials.admin_client import RemoteAdministration
 from services.credentials.client import connect
+from services.credentials.contract import AUDIENCE
 from services.credentials.keyring import Keyring
 from services.credentials.settings import KeyringSettings, StoreSettings
 from services.credentials.vault_of import claim
+from tests.support.certificates import Authority
 from tests.support.credentials import eventually
+from tests.support.kubernetes import running_api_server
 from tests.support.redis_server import Server
 
 ROOT = Path(__file__).parents[3]
@@ -140,3 +147,54 @@ async def test_a_shared_store_that_nobody_claimed_starts_nothing(tmp_path: Path)
     assert child.returncode == 78
     assert "zcode-proxy init" in errors.decode()
     assert kept == []
+
+
+def with_tls(tmp_path: Path, **listen: Any) -> dict[str, Any]:
+    """Return settings of a Deployment: ports in place of the socket, with TLS and a cluster's keys."""
+    place = tmp_path / "tls"
+    tls = {"certFile": str(place / "tls.crt"), "keyFile": str(place / "tls.key")}
+    found = settings(tmp_path)
+    found["credentials"] = {"port": 0, "adminPort": 0, "tls": tls, **listen}
+    return found
+
+
+async def test_a_deployment_speaks_tls_on_both_ports_and_knows_pods(tmp_path: Path) -> None:
+    (tmp_path / "tls").mkdir()
+    authority = Authority(tmp_path / "tls")
+    authority.write(tmp_path / "tls" / "tls.crt", tmp_path / "tls" / "tls.key")
+    async with running_api_server(tmp_path, "llm/gateway") as cluster:
+        cluster.mount(tmp_path / "projected", "llm/gateway", AUDIENCE)
+        accounts = msgspec.to_builtins(cluster.settings)
+        async with process(with_tls(tmp_path, adminTls=True, serviceAccounts=accounts)) as child:
+            assert child.stdout is not None
+            async with asyncio.timeout(20):
+                port, admin = json.loads(await child.stdout.readline())
+            trust = Trust("credentials", ca_file=str(authority.file))
+            client = connect(f"https://127.0.0.1:{port}", token_file=tmp_path / "projected", trust=trust)
+            assert await client.start(seconds=5)
+            async with httpx2.AsyncClient(verify=trust.context, trust_env=False) as http:
+                ready = await http.get(f"https://127.0.0.1:{admin}/readyz")
+                metrics = await http.get(f"https://127.0.0.1:{admin}/metrics")
+            tokens = TokenFile(tmp_path / "state" / "admin.token")
+            office = RemoteAdministration(f"https://127.0.0.1:{admin}", tokens=tokens, trust=trust)
+            assert (await office.logins()).logins == ()
+            await office.aclose()
+            child.send_signal(signal.SIGTERM)  # while the client's long poll is held
+            async with asyncio.timeout(5):
+                code = await child.wait()
+            await client.aclose()
+
+    assert ready.status_code == 200
+    assert 'zcode_certificate_expiry_timestamp_seconds{file="credentials.tls.certFile"}' in metrics.text
+    assert code == 0
+
+
+async def test_a_certificate_that_cannot_be_used_ends_it_with_every_reason(tmp_path: Path) -> None:
+    wanted = with_tls(tmp_path)
+    wanted["credentials"]["tls"]["clientCaFile"] = str(tmp_path / "nowhere")
+    async with process(wanted) as child, asyncio.timeout(20):
+        _, errors = await child.communicate()
+
+    assert child.returncode == 64
+    said = errors.decode()
+    assert all(f"credentials.tls.{name} cannot be" in said for name in ("certFile", "keyFile", "clientCaFile"))

@@ -14,6 +14,7 @@ from services.captcha.settings import (
     peer_token_path,
     token_path,
 )
+from services.chassis.peer.settings import ServiceAccountSettings, TlsSettings
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,18 @@ from services.captcha.settings import (
         ({"address": "http://", "token_file": "/t"}, ["captcha.address"]),
         ({"address": "ftp://captcha", "token_file": "/t"}, ["captcha.address"]),
         ({"address": "nonsense"}, ["captcha.address"]),
-        ({"ca_file": "/ca.pem"}, ["captcha.caFile"]),
+        ({"ca_file": "/ca.pem"}, []),
+        ({"address": "http://captcha:8082", "token_file": "/t", "ca_file": "/ca.pem"}, ["captcha.caFile"]),
+        ({"address": "unix:/s", "client_cert_file": "/c", "client_key_file": "/k"}, ["captcha.clientCertFile"]),
+        ({"peer_port": 8083}, []),
+        ({"peer_port": 0, "port": 0}, []),
+        ({"peer_port": 8082}, ["captcha.peerPort"]),
+        ({"peer_port": 9092}, ["captcha.peerPort"]),
+        ({"peer_port": 8083, "socket": "/run/captcha.sock"}, ["captcha.peerPort"]),
+        ({"peer_port": 8083, "tls": TlsSettings(cert_file="/c", key_file="/k")}, []),
+        ({"tls": TlsSettings(cert_file="/c", key_file="/k")}, ["captcha.tls.certFile"]),
+        ({"peer_port": 8083, "tls": TlsSettings(cert_file="/c")}, ["captcha.tls.keyFile"]),
+        ({"service_accounts": ServiceAccountSettings(allow=("gateway",))}, ["captcha.serviceAccounts.allow"]),
         ({"port": 9092}, ["captcha.adminPort"]),
         ({"port": 0, "admin_port": 0}, []),
         ({"origin": "https://captcha.example.org"}, []),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.peer.settings import ServiceAccountSettings, TlsSettings
 from services.credentials.settings import (
     KeyringSettings,
     ListenSettings,
@@ -20,6 +21,7 @@ from services.credentials.settings import (
 )
 
 TOKENS = "/etc/tokens"
+TLS = TlsSettings(cert_file="/c", key_file="/k")
 
 
 def paths(listen: ListenSettings) -> list[str]:
@@ -36,6 +38,9 @@ def paths(listen: ListenSettings) -> list[str]:
         ListenSettings(port=0, admin_port=0),
         ListenSettings(socket="/run/c.sock", port=9091),
         ListenSettings(token_file=TOKENS, admin_token_file="/etc/admin-tokens"),
+        ListenSettings(ca_file="ca.pem"),  # for commands with --server
+        ListenSettings(tls=TLS, admin_tls=True),
+        ListenSettings(service_accounts=ServiceAccountSettings(allow=("llm/gateway",))),
     ],
 )
 def test_what_fits_together_is_not_complained_of(listen: ListenSettings) -> None:
@@ -57,6 +62,11 @@ def test_what_fits_together_is_not_complained_of(listen: ListenSettings) -> None
         (ListenSettings(address="http://host", token_file=TOKENS, ca_file="ca.pem"), "credentials.caFile"),
         (ListenSettings(token_file=TOKENS, admin_token_file=TOKENS), "credentials.adminTokenFile"),
         (ListenSettings(port=8081, admin_port=8081), "credentials.adminPort"),
+        (ListenSettings(tls=TlsSettings(cert_file="/c")), "credentials.tls.keyFile"),
+        (ListenSettings(tls=TLS, socket="/run/c.sock"), "credentials.tls.certFile"),
+        (ListenSettings(admin_tls=True), "credentials.adminTls"),
+        (ListenSettings(client_cert_file="/c"), "credentials.clientKeyFile"),
+        (ListenSettings(service_accounts=ServiceAccountSettings(allow=("llm",))), "credentials.serviceAccounts.allow"),
     ],
 )
 def test_what_does_not_is_named_by_its_setting(listen: ListenSettings, path: str) -> None:
