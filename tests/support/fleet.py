@@ -66,6 +66,12 @@ class Member:
         except httpx2.HTTPError:
             return 0
 
+    def load(self) -> dict[str, Any]:
+        """Return how busy it says it is."""
+        answer = httpx2.get(f"http://127.0.0.1:{self.admin}/status.json", timeout=10, trust_env=False)
+        load: dict[str, Any] = answer.json()["load"]
+        return load
+
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         os.kill(self.process.pid, number)
