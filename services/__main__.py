@@ -1,8 +1,19 @@
 """`python -m services`, and what the installed `zcode-proxy` starts."""
 
-from services.cli.app import main
+import sys
 
-__all__ = ["main"]
+_INTERRUPTED = 130  # as `exits.Exit` has it, which is not imported yet
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it without a trace, even while it is still being imported."""
+    try:
+        from services.cli.app import main as command  # noqa: PLC0415 - see above
+
+        command()
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
 
 if __name__ == "__main__":
     main()

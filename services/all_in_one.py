@@ -79,7 +79,7 @@ async def _serve(settings: GatewaySettings, *, demo: bool) -> int:
             admin_host=rules.LOOPBACK,
             registry=registry,
             more=captcha.listeners,
-            on_started=lambda server: _greet(settings, server),
+            on_started=lambda server: _greet(settings, server, keys=client is not None and _knows_keys(client)),
             on_drain=captcha.on_drain,
         )
 
@@ -155,11 +155,15 @@ def pointed_at(settings: GatewaySettings, origin: str) -> GatewaySettings:
     )
 
 
-def _greet(settings: GatewaySettings, server: Server) -> None:
-    """Say on a terminal where clients connect and what to try first."""
+def _knows_keys(client: CredentialsClient) -> bool:
+    return bool(client.snapshot.client_keys)
+
+
+def _greet(settings: GatewaySettings, server: Server, *, keys: bool) -> None:
+    """Say on a terminal where clients connect and what to try first; `keys`: clients need one of the store's."""
     host = rules.bind_host(settings)
     base = f"http://{'127.0.0.1' if host in (rules.EVERYWHERE, '::') else host}:{server.ports[0]}"
-    key = "the client key" if settings.auth.proxy_api_key else "any"
+    closed = keys or bool(settings.auth.proxy_api_key)
     lines = [
         f"zcode-proxy serves {base}  (OpenAI: {base}/v1, Anthropic: {base})",
         f"  probes and metrics: http://127.0.0.1:{server.ports[1]}/readyz /metrics /status",
@@ -168,15 +172,18 @@ def _greet(settings: GatewaySettings, server: Server) -> None:
         lines.append("  DEMO: the upstream is a simulator; no account is used and every answer says so.")
     if settings.plan is Plan.START and not start_plan_passes.has_service(settings):
         lines.append("  Captchas are completed on a page of its own: zcode-proxy captcha link prints the way in.")
-    if not settings.auth.proxy_api_key:
+    if not closed:
         lines.append("  No client key is set, so only this machine is served.")
+    elif keys:
+        lines.append("  Clients need a key: zcode-proxy keys list shows which there are, keys create makes one.")
+    bearer = " -H 'authorization: Bearer <client key>'" if closed else ""
     lines += [
         "",
         "Try:",
-        f"  curl -N {base}/v1/chat/completions -H 'content-type: application/json' \\",
+        f"  curl -N {base}/v1/chat/completions{bearer} -H 'content-type: application/json' \\",
         '    -d \'{"model":"glm-5.2","stream":true,"messages":[{"role":"user","content":"Hello"}]}\'',
         "Claude Code:",
-        f"  ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN={key.replace('the client key', '<client key>')} claude",
+        f"  ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN={'<client key>' if closed else 'any'} claude",
         "Others: zcode-proxy env opencode | codex | cline | openai",
         "",
     ]

@@ -11,7 +11,7 @@ class Exit(IntEnum):
     USAGE = 2  # unknown command or option
     CONFIGURATION = 64  # faults in the configuration; nothing was started
     UNAVAILABLE = 69  # a port is taken or a needed service does not answer
-    KEYRING = 78  # the master key is missing or wrong
+    KEYRING = 78  # the master key is missing or wrong, or the store is no place to keep anything
     INTERRUPTED = 130  # Ctrl-C
 
 
@@ -21,6 +21,6 @@ MEANINGS = {
     Exit.USAGE: "unknown command or option",
     Exit.CONFIGURATION: "the configuration has faults",
     Exit.UNAVAILABLE: "a port is taken, or a service does not answer",
-    Exit.KEYRING: "the master key is missing or wrong",
+    Exit.KEYRING: "the master key is missing or wrong, or the store cannot be used",
     Exit.INTERRUPTED: "interrupted",
 }

@@ -81,7 +81,7 @@ class LoginScreen:
         self._console.print(Text(text, style="yellow"))
 
     async def line(self) -> str:
-        """Return the next line of the standard input; never returns once it has ended."""
+        """Return the next line of the standard input; raises EOFError once it has ended."""
         return await self._lines.next()
 
     def _stop_waiting(self) -> None:
@@ -107,7 +107,7 @@ class _Lines:
             more = b"" if self._ended else await self._read()
             if not more or len(self._held) > _LONGEST_LINE:
                 self._ended = True
-                await asyncio.get_running_loop().create_future()  # until the login is over
+                raise EOFError
             self._held += more
         line, _, self._held = self._held.partition(b"\n")
         return line.decode("utf-8", "replace")

@@ -56,7 +56,7 @@ def master(
     say(f"master key {proof.primary} seals {proof.records.get(proof.primary, 0)} of {total} records")
     if proof.retired:
         retired = ", ".join(str(kid) for kid in proof.retired)
-        say(f"retired: {retired}; keep the keyring file's older copies for as long as backups sealed under them")
+        say(f"retired: {retired}; keep older copies of the keyring file for as long as you keep backups of that time")
     if proof.next:
         complain(proof.next, kind="next")
 

@@ -193,6 +193,7 @@ class Broker:
 
     async def refresh(self, credential_id: str) -> End:
         """Make a credential anew now, because a person wants it. Raises NotFound, Undecryptable, LoginRequired."""
+        await self._time.sample(self._store)  # a broker that was not started has not asked yet
         record = await self._vault.read_credential(credential_id)
         if self._renewals.mode(record) is RefreshMode.NONE:
             raise LoginRequired("this credential cannot be made anew without a person: log in again")

@@ -62,7 +62,7 @@ class Person(Protocol):
 
     async def line(self) -> str:
         """
-        Return the next line that was typed or pasted; never returns when there will be none.
+        Return the next line that was typed or pasted; raises EOFError when there will be none.
 
         While the browser is waited for, an empty line asks for another way.
         """
@@ -210,7 +210,13 @@ class Login:
 
     async def _pasted(self, expected: Expected, *, other_ways: bool) -> str:
         while True:
-            line = await self._person.line()
+            try:
+                line = await self._person.line()
+            except EOFError:
+                if not other_ways:
+                    raise LoginFailed("the input ended before an address was pasted") from None
+                await asyncio.get_running_loop().create_future()  # until the browser comes back
+                raise
             if not line.strip():
                 if other_ways:
                     raise NotOffered("another way was asked for")

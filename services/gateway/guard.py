@@ -45,7 +45,8 @@ class LoopbackOnly:
         raise Unauthenticated(
             unauthenticated(
                 "No client key is configured, so only this machine is served. "
-                "Set auth.proxyApiKey (ZCODE_PROXY_API_KEY) to serve others."
+                "To serve others, make them keys with `zcode-proxy keys create` or set auth.proxyApiKey "
+                "(ZCODE_PROXY_API_KEY)."
             )
         )
 

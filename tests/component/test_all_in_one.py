@@ -119,6 +119,7 @@ def test_log_in_serve_and_hand_out_a_key(home: Path) -> None:
     assert ("zai", "ready") == (status["provider"], status["state"])
     with _serving(home) as base:
         assert 200 == _ask(base)  # no client key yet: this machine is served
+        assert "No client key is set" in (home / "serve.log").read_text()
 
         key = _command(home, "keys", "create", "--name", "laptop").split()[0]
 
@@ -126,6 +127,13 @@ def test_log_in_serve_and_hand_out_a_key(home: Path) -> None:
         assert 200 == _ask(base, key)
         _command(home, "keys", "revoke", key.split("_")[1])
         assert _within(5.0, base, key, 401), "a running gateway has not heard of the revocation"
+    _command(home, "keys", "create", "--name", "desk")
+    with _serving(home) as base:
+        said = (home / "serve.log").read_text()
+
+        assert 401 == _ask(base)
+        assert "No client key is set" not in said, "shown to fail once by looking at the configuration alone"
+        assert "ANTHROPIC_AUTH_TOKEN=<client key>" in said
 
 
 def test_the_master_key_is_rotated_under_load_and_nobody_notices(home: Path) -> None:

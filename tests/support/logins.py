@@ -48,7 +48,7 @@ class Person:
         self.invited: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.ways: list[tuple[Way, float]] = []
         self.refusals: list[str] = []
-        self._lines: asyncio.Queue[str] = asyncio.Queue()
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
 
     def invite(self, way: Way, url: str, seconds: float) -> None:
         self.ways.append((way, seconds))
@@ -58,11 +58,18 @@ class Person:
         self.refusals.append(why)
 
     async def line(self) -> str:
-        return await self._lines.get()
+        line = await self._lines.get()
+        if line is None:
+            raise EOFError
+        return line
 
     def types(self, line: str) -> None:
         """Type a line."""
         self._lines.put_nowait(line)
+
+    def leaves(self) -> None:
+        """Type nothing more."""
+        self._lines.put_nowait(None)
 
 
 def login(origin: str, person: Person, calls: Caller, provider: str = "zai", options: LoginOptions = OPTIONS) -> Login:

@@ -8,6 +8,7 @@ before a commit returns), and never a network file system, because the log's ind
 import contextlib
 import errno
 import os
+import shutil
 import sqlite3
 import stat
 import sys
@@ -19,6 +20,7 @@ from typing import Final
 from services.credentials.stores.port import StoreRefused, StoreUnavailable
 
 LOCK_WAIT: Final = 1.5  # seconds for another process's write; below the deadline of a call
+_LITTLE: Final = 64 * 1024  # bytes that SQLite needs beside the file
 _LOCK_STEP: Final = 0.005
 _APPLICATION: Final = 0x7A637278  # "zcrx": tells our file from any other SQLite file
 _SCHEMA: Final = 1
@@ -92,6 +94,14 @@ def open_file(path: Path, generation: int) -> tuple[sqlite3.Connection, WriterLo
         raise
 
 
+def why(error: sqlite3.Error, path: Path) -> str:
+    """SQLite says "disk I/O error" where the system has said that there is no room."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(path.parent).free < _LITTLE:
+            return f"{error}; its disk is full"
+    return str(error)
+
+
 def _connect(path: Path, generation: int) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
@@ -101,7 +111,7 @@ def _connect(path: Path, generation: int) -> sqlite3.Connection:
         if connection is not None:
             connection.close()
         if isinstance(error, sqlite3.OperationalError):  # full, busy, unreadable: may pass
-            raise StoreUnavailable(f"the store {path} cannot be opened: {error}") from error
+            raise StoreUnavailable(f"the store {path} cannot be opened: {why(error, path)}") from error
         if isinstance(error, sqlite3.DatabaseError):
             raise StoreRefused(f"{path} is not a store, or is damaged: {error}") from error
         raise

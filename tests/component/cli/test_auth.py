@@ -145,6 +145,15 @@ def test_a_pasted_address_logs_in_and_a_wrong_one_is_asked_for_again(laptop: Lap
     assert "this is not the address at which the login ends" in err
 
 
+def test_a_paste_without_an_input_is_refused_at_once(laptop: Laptop) -> None:
+    """Shown to fail once by: waiting for a line that will never come."""
+    process = laptop.start("login", "zai", "--flow", "paste")
+    _, words = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert "error: the input ended before an address was pasted" in words
+
+
 def test_by_default_the_first_way_that_is_offered_is_taken(laptop: Laptop) -> None:
     laptop.accounts.change({"offered": False})
 

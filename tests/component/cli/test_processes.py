@@ -47,6 +47,34 @@ def test_a_faulty_variable_of_the_simulator_leaves_with_64(run: Run) -> None:
     assert done.stderr.startswith("error: env ZCODE_SIMULATOR_PORT: port: must be a whole number")
 
 
+_EARLY = """\
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "services.cli.auth":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["zcode-proxy", "version"]
+from services.__main__ import main
+main()
+"""
+
+
+def test_an_interruption_leaves_no_stack_trace_however_early(tmp_path: Path) -> None:
+    """Shown to fail once by: importing the command line before anything that catches it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _EARLY],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_secret_on_the_command_line_is_refused_with_advice(run: Run) -> None:
     done = run("serve", "--api-key=canary")
 

@@ -185,6 +185,24 @@ async def test_a_wrong_address_can_be_pasted_any_number_of_times(origin: str, ca
     assert len(person.refusals) == 3
 
 
+async def test_a_login_that_waits_for_a_paste_ends_with_its_input(origin: str, calls: Caller) -> None:
+    """Shown to fail once by: waiting on, for minutes, in a pipe that is at its end."""
+    with pytest.raises(ExceptionGroup) as caught:
+        async with pending(origin, Way.PASTE, calls) as (person, _):
+            person.leaves()
+
+    assert "the input ended before an address was pasted" in str(caught.value.exceptions[0])
+
+
+async def test_a_login_that_waits_for_the_browser_needs_no_input(origin: str, calls: Caller) -> None:
+    async with pending(origin, Way.LOOPBACK, calls) as (person, work):
+        person.leaves()
+        await asyncio.sleep(0.05)
+        await visit(await visit(person.invited.result()))
+
+    assert work.result().secrets.api_key
+
+
 async def test_what_the_listener_waits_for_can_be_pasted_too(origin: str, calls: Caller) -> None:
     async with pending(origin, Way.LOOPBACK, calls) as (person, work):
         person.types(await visit(person.invited.result()))

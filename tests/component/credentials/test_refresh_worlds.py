@@ -21,7 +21,7 @@ from tests.component.credentials.conftest import show
 from tests.support.refresh_world import Outcome, Rules, World
 
 FEW = 10
-MANY = 400
+MANY = 200
 
 # Nobody dies without saying so, and the provider answers: a token is used once, whatever becomes of the store.
 CALM = {

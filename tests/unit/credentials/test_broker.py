@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.credentials.broker import BrokerSettings
+from services.credentials.broker import Broker, BrokerSettings
 from services.credentials.contract import ClientKey, Kind, Plan, Report, ReportKind, State
 from services.credentials.errors import LoginRequired, Unavailable
+from services.credentials.keyring import Keyring
 from services.credentials.leases import KnownKeys
 from services.credentials.records import Credential, Secrets
 from services.credentials.refresh import End, Policy
@@ -23,7 +24,8 @@ from services.credentials.token_provider import (
     RefreshMode,
     TransientFailure,
 )
-from tests.support.credentials import RunningBroker, credential, eventually, running_broker, secrets_of, until
+from services.credentials.vault import Vault
+from tests.support.credentials import MASTER, RunningBroker, credential, eventually, running_broker, secrets_of, until
 
 FAST = BrokerSettings(renewal=RenewalSettings(policy=Policy(lease=1.0, provider=0.2)), tick=0.01)
 
@@ -303,3 +305,25 @@ async def test_a_long_poll_is_held_and_let_go(tmp_path: Path) -> None:
         service.broker.end_polls()
 
         assert await asyncio.wait_for(waiting, 1.0) is now
+
+
+class _FastStore(MemoryStore):
+    """A store whose clock is ten minutes ahead."""
+
+    async def now(self) -> float:
+        return await super().now() + 600.0
+
+
+@pytest.mark.promise("P-15")
+async def test_a_broker_that_was_not_started_goes_by_the_stores_clock(tmp_path: Path) -> None:
+    """As the command line's is. Shown to fail once by: this machine's clock, ten minutes too early an end."""
+    store = _FastStore()
+    vault = Vault(store, Keyring.generate(MASTER))
+    await vault.unlock(initialise=True)
+    await vault.write_credential(record := credential(api_key="key-0", access_token="at"), expected=0)
+    broker = Broker(vault, store, tmp_path / "spool", {"zai": Vendor()}, settings=FAST)
+    await broker.refresh(record.id)
+    await broker.aclose()
+
+    left = ((await vault.read_credential(record.id)).expires_at or 0.0) - await store.now()
+    assert 3590.0 < left <= 3600.0

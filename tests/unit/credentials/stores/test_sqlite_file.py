@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from services.credentials.stores.port import StoreRefused, StoreUnavailable
-from services.credentials.stores.sqlite_file import LOCK_WAIT, WriterLock, open_file
+from services.credentials.stores.sqlite_file import LOCK_WAIT, WriterLock, open_file, why
 
 
 def mode_of(path: Path) -> int:
@@ -24,6 +24,13 @@ def opened(path: Path) -> sqlite3.Connection:
     connection, lock = open_file(path, 5)
     lock.close()
     return connection
+
+
+def test_a_full_disk_is_named_where_sqlite_speaks_of_input_and_output(tmp_path: Path) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+
+    assert why(error, Path("/proc/store.db")) == "disk I/O error; its disk is full"  # which never has room
+    assert why(error, tmp_path / "store.db") == why(error, tmp_path / "none" / "store.db") == "disk I/O error"
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
