@@ -29,7 +29,7 @@ def backup(
     settings = settings_or_exit(config)
     with store_failures():
         made = run(backup_session.make(settings, file))
-    say(f"{file}: {made.count} values")
+    say(f"{file}: {made.count} {'value' if made.count == 1 else 'values'}")
     for name in made.left_out:
         complain(f"{name} does not open and is not in the backup")
     if made.left_out:

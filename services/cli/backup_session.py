@@ -10,7 +10,7 @@ from services.credentials.audit import actor
 from services.credentials.backup import Made, Restored
 from services.credentials.errors import Conflict, NotFound
 from services.credentials.settings import is_untouched
-from services.credentials.vault_of import vault_of
+from services.credentials.vault_of import vault_of, vault_over_nothing
 from services.gateway.settings import GatewaySettings
 
 
@@ -29,9 +29,10 @@ async def make(settings: GatewaySettings, file: Path) -> Made:
 
 async def restore(settings: GatewaySettings, file: Path) -> tuple[float, Restored]:
     """Put a backup back; returns when it was made, and what was done."""
+    # Before the store is so much as opened: a new one would be claimed by whatever keyring there is, right or wrong.
     data = _read(file)
+    found = backup.read(vault_over_nothing(settings.store, settings.keyring), data)
     async with vault_of(settings.store, settings.keyring) as (vault, store):
-        found = backup.read(vault, data)
         done = await backup.restore(vault, store, found)
         detail = f"{done.written} values put back"
         await audit_of(settings, vault).record("import", actor=actor(), subject=file.name, detail=detail)

@@ -8,7 +8,7 @@ import typer
 from services.chassis.listening import CannotListen
 from services.cli.exits import Exit
 from services.cli.output import complain
-from services.credentials.errors import CredentialsError, KeyringInvalid, Unavailable
+from services.credentials.errors import CredentialsError, KeyringInvalid, NotAuthenticated, Unavailable
 from services.credentials.stores.port import StoreRefused, StoreUnavailable
 
 
@@ -23,6 +23,9 @@ def store_failures() -> Iterator[None]:
     except (Unavailable, StoreUnavailable, CannotListen) as error:
         complain(str(error))
         raise typer.Exit(Exit.UNAVAILABLE) from None
+    except NotAuthenticated as error:
+        complain(f"{error}: name the service's admin.token with --token-file")
+        raise typer.Exit(Exit.FAILED) from None
     except CredentialsError as error:
         complain(str(error))
         raise typer.Exit(Exit.FAILED) from None

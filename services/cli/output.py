@@ -4,13 +4,17 @@ What the commands print: tables on a terminal, tab-separated lines in a pipe, JS
 Text is never read as Rich markup, because model names may hold brackets (`glm-5.2[1m]`). Rich honours NO_COLOR.
 """
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from services.cli.exits import Exit
 
 STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 
@@ -20,7 +24,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = Console()
     if not console.is_terminal:
         for row in (columns, *rows):
-            sys.stdout.write("\t".join(row) + "\n")
+            _write("\t".join(row) + "\n")
         return
     grid = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
@@ -32,12 +36,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def as_json(value: object) -> None:
     """Print one JSON document."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    _write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def say(text: str) -> None:
     """Print a line of the answer."""
-    sys.stdout.write(text + "\n")
+    _write(text + "\n")
+
+
+def _write(text: str) -> None:
+    """Leave with 1 when nobody hears it: a new key is said only once."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        if error.errno != errno.EPIPE:  # else nobody reads any more, as behind `head`
+            complain(f"the answer could not be written: {error.strerror}")
+        sys.exit(Exit.FAILED)
 
 
 def complain(text: str, *, kind: str = "error") -> None:

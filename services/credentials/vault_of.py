@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 from services.chassis.redis.address import Login
 from services.credentials import keyring_file
+from services.credentials.errors import KeyringInvalid
 from services.credentials.opening import open_vault
 from services.credentials.settings import KeyringSettings, StoreSettings, directory, is_own, keyring_path
 from services.credentials.stores.factory import open_store
+from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Store
 from services.credentials.vault import Trouble, Vault, silent
 
@@ -33,6 +35,14 @@ async def vault_of(
         yield await vault_over(store, settings, keyring, report=report), store
     finally:
         await store.aclose()
+
+
+def vault_over_nothing(settings: StoreSettings, keyring: KeyringSettings) -> Vault:
+    """Return a vault that opens what lies outside the store. Makes nothing; raises KeyringInvalid."""
+    path = keyring_path(settings, keyring)
+    if not keyring_file.present(path):
+        raise KeyringInvalid(f"there is no keyring {path}: put the copy back that you kept of it, then try again")
+    return Vault(MemoryStore(), keyring_file.load(path))
 
 
 async def store_of(settings: StoreSettings) -> Store:

@@ -59,13 +59,31 @@ def test_a_file_that_is_there_is_not_overwritten(cli: Cli) -> None:
     assert Path("all.backup").read_text() == "precious"
 
 
-def test_another_keyring_does_not_open_it(cli: Cli, home: Path) -> None:
+def test_another_keyring_does_not_open_it_and_claims_nothing(cli: Cli, home: Path) -> None:
+    """Shown to fail once by: a keyring that is made, and claims the store, before the backup does not open."""
     cli("keys", "create", "--name", "one")
     cli("backup", "all.backup")
+    kept = (home / "keyring.json").read_bytes()
     shutil.rmtree(home)
-    refused = cli("restore", "all.backup")
+    without = cli("restore", "all.backup")
+    assert (without.exit_code, without.stderr) == (
+        78,
+        f"error: there is no keyring {home}/keyring.json: put the copy back that you kept of it, then try again\n",
+    )
+    assert not home.exists()
 
+    cli("keys", "create", "--name", "two")
+    other = (home / "keyring.json").read_bytes()
+    shutil.rmtree(home)
+    home.mkdir(mode=0o700)
+    (home / "keyring.json").write_bytes(other)
+    (home / "keyring.json").chmod(0o600)
+    refused = cli("restore", "all.backup")
     assert (refused.exit_code, "does not open with this keyring" in refused.stderr) == (1, True)
+
+    (home / "keyring.json").write_bytes(kept)
+    assert cli("restore", "all.backup").exit_code == 0
+    assert names(cli) == ["one"]
 
 
 def test_without_a_store_or_a_file_that_is_said(cli: Cli, home: Path) -> None:

@@ -1,6 +1,7 @@
 """The command as its users run it: a process, its exit code, and no stack trace for their mistakes."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -73,6 +74,28 @@ def test_an_interruption_leaves_no_stack_trace_however_early(tmp_path: Path) -> 
     )
 
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize(("output", "words"), [("/dev/full", "No space left on device"), (None, "")])
+def test_an_answer_that_nobody_hears_is_no_success(tmp_path: Path, output: str | None, words: str) -> None:
+    """Shown to fail once by: a trace of Python's own, and its exit code 120."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(output, "w") if output is not None else os.fdopen(os.dup(writer), "w") as sink:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "services", "keys", "list", "--json"],
+            cwd=tmp_path,
+            env=clean_environment(HOME=str(tmp_path)),
+            stdout=sink,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    os.close(writer)
+
+    assert done.returncode == 1
+    assert (words in done.stderr, len(done.stderr.splitlines())) == (True, 1 if words else 0)
 
 
 def test_a_secret_on_the_command_line_is_refused_with_advice(run: Run) -> None:
