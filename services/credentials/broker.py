@@ -124,9 +124,9 @@ class Broker:
         """The records by id, as the store had them last."""
         return self._holdings.records
 
-    async def ready(self) -> bool:
-        """Whether this process could serve: from the store, or at least keep what a provider answers (C11)."""
-        return self._store_answers or await self._spool.writable()
+    async def spools(self) -> bool:
+        """Whether what a provider answers could be kept here while the store is away."""
+        return await self._spool.writable()
 
     async def start(self) -> None:
         """Read the store and begin; a store that does not answer is tried again in the background."""

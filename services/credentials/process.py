@@ -98,7 +98,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     async def look(self) -> None:
         """Report what readiness rests on (promises.md C11)."""
         self.health.report("store", self.broker.store_answers)
-        self.health.report("spool", await self.broker.ready())
+        self.health.report("spool", await self.broker.spools())
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,8 +20,6 @@ from tests.support.collector import collector
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.redis_server import Server
 from tests.support.simulator_process import simulator_process
-
-NAMES = ("upstream", "credentials", "redis", "collector")
 
 
 class Neighbours(msgspec.Struct):
@@ -54,21 +53,29 @@ class Neighbours(msgspec.Struct):
 
 
 @asynccontextmanager
-async def neighbours(directory: Path) -> AsyncIterator[Neighbours]:
-    """Start them all: a simulator, a Redis, a credentials service over TCP with a plan's key, and a collector."""
+async def neighbours(directory: Path, *, logged_in: bool = True) -> AsyncIterator[Neighbours]:
+    """
+    Start them all: a simulator, a Redis, a credentials service over TCP, and a collector.
+
+    The service has a plan's key unless it is not `logged_in`; to its Redis it goes through the same proxy.
+    """
     async with AsyncExitStack() as stack:
         redis = await asyncio.to_thread(stack.enter_context, Server(directory / "redis"))
         origin = await asyncio.to_thread(stack.enter_context, simulator_process())
-        cluster = Cluster(directory / "cluster", origin, socket=False, store={"url": redis.url})
-        await asyncio.to_thread(cluster.command, "init")
-        await cluster.add(api_key="upstream.key")
-        key = await asyncio.to_thread(cluster.command, "keys", "create", "--name", "client")
-        await asyncio.to_thread(stack.enter_context, cluster.credentials())
-        ports = {
-            "upstream": int(origin.rpartition(":")[2]),
-            "credentials": cluster.service_port,
-            "redis": redis.port,
-            "collector": int(stack.enter_context(collector()).url.rpartition(":")[2].partition("/")[0]),
-        }
+        traces = stack.enter_context(collector())
+        ports = {"upstream": _port(origin), "redis": redis.port, "collector": _port(traces.url)}
         proxies = {name: await stack.enter_async_context(FaultProxy(port)) for name, port in ports.items()}
+        store = f"redis://127.0.0.1:{proxies['redis'].port}"
+        cluster = Cluster(directory / "cluster", origin, socket=False, store={"url": store})
+        await asyncio.to_thread(cluster.command, "init")
+        if logged_in:
+            await cluster.add(api_key="upstream.key")
+        key = await asyncio.to_thread(cluster.command, "keys", "create", "--name", "client")
+        service = await asyncio.to_thread(stack.enter_context, cluster.credentials())
+        service.killed = True  # how it ends is not what is looked at here
+        proxies["credentials"] = await stack.enter_async_context(FaultProxy(cluster.service_port))
         yield Neighbours(cluster, proxies, key)
+
+
+def _port(url: str) -> int:
+    return urlsplit(url).port or 0

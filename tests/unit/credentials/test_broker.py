@@ -280,7 +280,7 @@ async def test_without_the_store_reports_are_refused_and_snapshots_go_on(tmp_pat
 
         assert await _shows(service, {"key-0"})
         assert not service.broker.store_answers
-        assert await service.broker.ready(), "a spool that can be written keeps what a provider answers"
+        assert await service.broker.spools(), "a spool that can be written keeps what a provider answers"
         store.away = False
 
 
