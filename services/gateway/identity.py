@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 SESSION_HEADERS: Final = (b"x-session-id", b"x-claude-code-session-id", b"x-opencode-session")
+CODEX_SESSION: Final = b"session-id"
 
 INTERLEAVED_THINKING: Final = b"interleaved-thinking-2025-05-14"
 
@@ -77,9 +78,9 @@ def request_headers(ids: RequestIds, *, coding_plan: bool, session: bytes | None
     return headers
 
 
-def client_session(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Return the client's session id if it sent a well-formed one."""
-    for name in SESSION_HEADERS:
+def client_session(headers: Mapping[bytes, bytes], names: tuple[bytes, ...] = SESSION_HEADERS) -> bytes | None:
+    """Return the client's session id if it sent a well-formed one, under one of `names`."""
+    for name in names:
         value = headers.get(name)
         if value is not None and _SESSION_ID.fullmatch(value):
             return value

@@ -15,6 +15,7 @@ import msgspec
 from services.gateway.wire.formats import WireFormat
 from tests.support.dialects import PATH, small
 from tests.support.raw_http import RawClient, Reply, raw_client
+from tests.support.responses_validator import check_responses_stream
 from tests.support.stream_validators import Seen, check_anthropic_stream, check_openai_stream
 
 _CHUNK = re.compile(rb"([0-9a-f]+)\r\n")
@@ -78,6 +79,8 @@ def checked(client: WireFormat, body: bytes, upstream: WireFormat | None = None)
     """
     if client is WireFormat.ANTHROPIC:
         return check_anthropic_stream(body)
+    if client is WireFormat.RESPONSES:
+        return check_responses_stream(body)
     return check_openai_stream(body, relayed=client is upstream)
 
 

@@ -1,4 +1,4 @@
-"""Both dialects as a test of the gateway speaks them: paths, small requests, and how their errors look."""
+"""The dialects as a test of the gateway speaks them: paths, small requests, and how their errors look."""
 
 from typing import Any
 
@@ -10,13 +10,16 @@ from tests.support.gateway import RunningGateway
 
 OPENAI = WireFormat.OPENAI
 ANTHROPIC = WireFormat.ANTHROPIC
+RESPONSES = WireFormat.RESPONSES
 
-PATH = {OPENAI: "/v1/chat/completions", ANTHROPIC: "/v1/messages"}
+PATH = {OPENAI: "/v1/chat/completions", ANTHROPIC: "/v1/messages", RESPONSES: "/v1/responses"}
 UPSTREAM_PATH = {OPENAI: "/api/coding/paas/v4/chat/completions", ANTHROPIC: "/api/anthropic/v1/messages"}
 
 
 def small(dialect: WireFormat, model: str = "glm-5.1", *, text: str = "hi", **fields: Any) -> dict[str, Any]:
     """Return a request that is whole and needs nothing changed but, for Anthropic, the cache breakpoint (M2)."""
+    if dialect is RESPONSES:
+        return {"model": model, "input": text} | fields
     asked = {"model": model, "messages": [{"role": "user", "content": text}]}
     return asked | ({"max_tokens": 64} if dialect is ANTHROPIC else {}) | fields
 

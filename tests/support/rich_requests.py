@@ -1,7 +1,8 @@
-"""A request in either dialect that uses about everything that there is, for tests that change it at random places."""
+"""A request in every dialect that uses about everything that there is, for tests that change it at random places."""
 
 from typing import Any, Final
 
+from services.gateway.translation.requests.responses_reasoning import Carried, sealed
 from services.gateway.wire.formats import WireFormat
 
 _SCHEMA: Final = {
@@ -105,4 +106,75 @@ ANTHROPIC_RICH: Final[dict[str, Any]] = {
     "service_tier": "auto",
 }
 
-RICH: Final = {WireFormat.OPENAI: OPENAI_RICH, WireFormat.ANTHROPIC: ANTHROPIC_RICH}
+RESPONSES_RICH: Final[dict[str, Any]] = {
+    "model": "glm-5.1",
+    "instructions": "Be brief.",
+    "input": [
+        {"role": "developer", "content": "Answer in English."},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "What is this, and how is the weather?"},
+                {"type": "input_image", "image_url": f"data:image/png;base64,{_PNG}", "detail": "low"},
+            ],
+        },
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "I should look."}],
+            "encrypted_content": sealed(Carried("I should look.", "c2ln")),
+        },
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": "Let me see.", "annotations": [], "logprobs": []}],
+        },
+        {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": '{"city":"Bonn"}'},
+        {"type": "function_call", "call_id": "c2", "name": "tell", "namespace": "n", "arguments": "{}"},
+        {"type": "custom_tool_call", "call_id": "c3", "name": "note", "input": "rain?"},
+        {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "sun"}]},
+        {"type": "function_call_output", "call_id": "c1", "output": "rain"},
+        {"type": "custom_tool_call_output", "call_id": "c3", "output": "noted"},
+        {"role": "user", "content": "Thanks. And tomorrow?"},
+    ],
+    "tools": [
+        {"type": "function", "name": "weather", "description": "Tells it", "parameters": _SCHEMA, "strict": True},
+        {
+            "type": "custom",
+            "name": "note",
+            "description": "Notes",
+            "format": {"type": "grammar", "syntax": "regex", "definition": ".+"},
+        },
+        {
+            "type": "namespace",
+            "name": "n",
+            "description": "More",
+            "tools": [{"type": "function", "name": "tell", "parameters": _SCHEMA}],
+        },
+        {"type": "web_search"},
+    ],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "weather"}]},
+    "parallel_tool_calls": True,
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": _SCHEMA, "strict": True}, "verbosity": "low"},
+    "include": ["reasoning.encrypted_content"],
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "max_output_tokens": 100,
+    "stream": False,
+    "store": False,
+    "truncation": "disabled",
+    "metadata": {"trace": "t"},
+    "user": "user-1",
+    "service_tier": "auto",
+    "prompt_cache_key": "k",
+}
+
+RICH: Final = {
+    WireFormat.OPENAI: OPENAI_RICH,
+    WireFormat.ANTHROPIC: ANTHROPIC_RICH,
+    WireFormat.RESPONSES: RESPONSES_RICH,
+}

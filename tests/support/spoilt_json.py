@@ -98,9 +98,9 @@ class Spoiler:
         return self._chance.choice(self._ways)(copy.deepcopy(request))
 
     def crowded(self, request: dict[str, Any], messages: int) -> bytes:
-        """Return the request with so many messages; large, so made now and then only."""
+        """Return the request with so many messages, or items; large, so made now and then only."""
         body = dict(request)
-        body["messages"] = _MARK
+        body["messages" if "messages" in request else "input"] = _MARK
         one = b'{"role":"user","content":"x"}'
         return _encoded(body).replace(f'"{_MARK}"'.encode(), b"[" + b",".join([one] * messages) + b"]")
 

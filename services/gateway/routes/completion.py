@@ -13,7 +13,7 @@ from services.gateway.call import ClientCall, peek
 from services.gateway.downstream import Downstream
 from services.gateway.errors import Overloaded, Unauthenticated
 from services.gateway.exchange import Exchange
-from services.gateway.identity import allowed_beta, client_session
+from services.gateway.identity import CODEX_SESSION, SESSION_HEADERS, allowed_beta, client_session
 from services.gateway.inbound import Inbound
 from services.gateway.mutations import Mutation, mutate
 from services.gateway.observation import Observation, Observer
@@ -49,6 +49,7 @@ class CompletionEndpoint:
         self._body_limit = body_limit
         self._default_model = default_model
         self._clock = clock
+        self._sessions = (*SESSION_HEADERS, CODEX_SESSION) if client_format is WireFormat.RESPONSES else SESSION_HEADERS
 
     async def __call__(self, inbound: Inbound) -> None:
         """Serve one request; never raises, and takes a cancellation for the end of the client or of the process."""
@@ -104,7 +105,7 @@ class CompletionEndpoint:
             include_usage=seen.include_usage,
             accept_encoding=headers.get(b"accept-encoding"),
             beta=allowed_beta(headers.get(b"anthropic-beta")),
-            session=client_session(headers),
+            session=client_session(headers, self._sessions),
             request_id=request_id,
             head=((b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors),
         )

@@ -16,9 +16,10 @@ from services.chassis.secret import Secret
 from services.gateway.wire.formats import WireFormat
 from services.simulator.faults import ERRORS
 from services.simulator.script import Script
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, Shown, client_of, error_in, error_of, small
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, Shown, client_of, error_in, error_of, small
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.reading import events_of
+from tests.support.responses_validator import check_responses_stream
 
 
 class _Row:
@@ -113,7 +114,7 @@ async def to_openai() -> AsyncIterator[RunningGateway]:
 
 def _check(row: _Row, dialect: WireFormat, answer: httpx2.Response, code: str) -> Shown:
     shown = error_in(dialect, answer)
-    if dialect is OPENAI:
+    if dialect is not ANTHROPIC:
         assert row.openai == (answer.status_code, shown.type, shown.code)
     else:
         assert row.anthropic == (answer.status_code, shown.type)
@@ -128,7 +129,7 @@ def _check(row: _Row, dialect: WireFormat, answer: httpx2.Response, code: str) -
 
 
 @pytest.mark.parametrize("code", list(_EXPECTED))
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_every_upstream_code_wherever_it_comes(
     to_anthropic: RunningGateway, to_openai: RunningGateway, dialect: WireFormat, code: str
 ) -> None:
@@ -144,7 +145,7 @@ async def test_every_upstream_code_wherever_it_comes(
 
 
 @pytest.mark.parametrize("form", ["openai", "anthropic", "gateway", "typed", "number", "prefix"])
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_every_shape_of_an_error_is_read(
     to_anthropic: RunningGateway, to_openai: RunningGateway, dialect: WireFormat, form: str
 ) -> None:
@@ -208,7 +209,7 @@ async def test_a_redirect_is_not_followed(to_anthropic: RunningGateway) -> None:
     assert 1 == len(to_anthropic.upstream_requests)
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 @pytest.mark.parametrize("headers", [{}, {"x-api-key": "wrong"}, {"authorization": "Bearer wrong"}, {"x-api-key": ""}])
 async def test_a_missing_or_wrong_key_is_a_401(dialect: WireFormat, headers: dict[str, str]) -> None:
     async with running_gateway(auth={"proxy_api_key": Secret("right")}) as gateway, client_of(gateway) as client:
@@ -222,7 +223,7 @@ async def test_a_missing_or_wrong_key_is_a_401(dialect: WireFormat, headers: dic
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_an_upstream_that_is_not_there_is_a_502(dialect: WireFormat, stream: bool) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and never listens
@@ -247,7 +248,7 @@ _SOON = {"first_byte": 0.3, "idle": 0.3}
 @pytest.mark.promise("P-45")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("script", ["stall=head", "stall=body"])
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_an_upstream_that_hangs_is_a_504_in_time(dialect: WireFormat, script: str, stream: bool) -> None:
     async with running_gateway(limits=_SOON) as gateway, client_of(gateway) as client:
         begun = time.monotonic()
@@ -261,7 +262,7 @@ async def test_an_upstream_that_hangs_is_a_504_in_time(dialect: WireFormat, scri
 
 @pytest.mark.promise("P-45")
 @pytest.mark.parametrize("setting", ["anthropic", "openai"])
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_an_upstream_that_hangs_later_is_an_event_in_time(dialect: WireFormat, setting: str) -> None:
     async with running_gateway(upstream_format=setting, limits=_SOON) as gateway, client_of(gateway) as client:
         begun = time.monotonic()
@@ -270,13 +271,19 @@ async def test_an_upstream_that_hangs_later_is_an_event_in_time(dialect: WireFor
 
     assert 0.25 <= time.monotonic() - begun < 1.3
     assert 200 == answer.status_code
-    *_, last = events_of(answer.content)
+    events = events_of(answer.content)
+    if dialect is RESPONSES:
+        check_responses_stream(answer.content)
+        assert "response.failed" == events.pop()["type"]
+        last = {"error": events[-1]["error"]}
+    else:
+        last = events[-1]
     shown = error_of(dialect, last, answer.headers["request-id"])
     assert ("timeout_error" if dialect is ANTHROPIC else _SERVER) == shown.type
     assert b"[DONE]" not in answer.content
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_a_full_house_is_a_429_at_once_with_a_time_to_come_back(dialect: WireFormat) -> None:
     async with (
         running_gateway(limits={"streams": 1, "queue": 0}) as gateway,

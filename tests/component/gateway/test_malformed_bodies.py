@@ -8,7 +8,7 @@ import pytest
 
 from services.gateway.routes.count_tokens import PATH as COUNT
 from services.gateway.wire.formats import WireFormat
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, client_of, error_in
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, client_of, error_in
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.rich_requests import RICH
 from tests.support.spoilt_json import Spoiler
@@ -38,7 +38,7 @@ def _check(answer: httpx2.Response, dialect: WireFormat, body: bytes) -> None:
 
 @pytest.mark.parametrize("runs", _RUNS)
 @pytest.mark.parametrize("upstream", [OPENAI, ANTHROPIC])
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_malformed_bodies_are_answered(
     gateways: Gateways, upstream: WireFormat, dialect: WireFormat, runs: int
 ) -> None:
@@ -60,7 +60,7 @@ async def test_malformed_bodies_are_answered(
 
 @pytest.mark.parametrize("messages", [4097, 100_000])
 @pytest.mark.parametrize("upstream", [OPENAI, ANTHROPIC])
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 async def test_a_crowd_of_messages_is_answered_in_time(
     gateways: Gateways, upstream: WireFormat, dialect: WireFormat, messages: int
 ) -> None:
@@ -76,6 +76,6 @@ async def test_a_crowd_of_messages_is_answered_in_time(
 async def test_the_requests_that_are_spoilt_here_are_good_ones(gateways: Gateways) -> None:
     for gateway in gateways.values():
         async with client_of(gateway) as client:
-            for dialect in (OPENAI, ANTHROPIC):
+            for dialect in (OPENAI, ANTHROPIC, RESPONSES):
                 answer = await client.post(PATH[dialect], json=RICH[dialect])
                 assert 200 == answer.status_code, answer.text

@@ -17,7 +17,7 @@ from services.gateway.upstream.factory import make_transport
 from services.gateway.upstream.transport import UpstreamTransport
 from services.gateway.wire.formats import WireFormat
 from services.simulator.script import Script
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, client_of, small
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, client_of, small
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.outgoing import outgoing
 from tests.support.rich_requests import RICH
@@ -122,6 +122,13 @@ def _block(block: Callable[[str], dict[str, Any]]) -> _Change:
     return change
 
 
+def _part(part: Callable[[str], dict[str, Any]]) -> _Change:
+    def change(body: dict[str, Any], url: str) -> None:
+        body["input"] = [{"role": "user", "content": [{"type": "input_text", "text": "see"}, part(url)]}]
+
+    return change
+
+
 def _tool(tool: Callable[[str], dict[str, Any]]) -> _Change:
     def change(body: dict[str, Any], url: str) -> None:
         body["tools"] = [*body["tools"], tool(url)]
@@ -159,6 +166,17 @@ _PLACES: dict[WireFormat, list[_Change]] = {
         _tool(lambda url: {"type": "mcp_toolset", "mcp_server_name": url}),
         _tool(lambda url: {"type": "web_fetch_20250910", "name": "web_fetch", "allowed_domains": [url]}),
         _tool(lambda url: {"name": "f", "input_schema": {"$schema": url, "$ref": url}}),
+    ],
+    RESPONSES: [
+        *_EVERYWHERE,
+        _part(lambda url: {"type": "input_image", "image_url": url}),
+        _part(lambda url: {"type": "input_image", "file_id": url}),
+        _part(lambda url: {"type": "input_file", "file_url": url, "filename": url}),
+        _part(lambda url: {"type": "input_file", "file_data": url, "filename": url}),
+        _tool(lambda url: {"type": "mcp", "server_url": url, "server_label": "x"}),
+        _tool(lambda url: {"type": "web_search", "filters": {"allowed_domains": [url]}}),
+        _tool(lambda url: {"type": "function", "name": "f", "parameters": {"$ref": url}}),
+        _tool(lambda url: {"type": "namespace", "name": url, "tools": [{"type": "function", "name": "f"}]}),
     ],
 }
 

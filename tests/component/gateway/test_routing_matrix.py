@@ -19,7 +19,7 @@ from services.simulator.app import Simulator
 from services.simulator.records import Request
 from services.simulator.start_plan import BASE, PATHS
 from services.simulator.wire import Wire
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, UPSTREAM_PATH, client_of, error_in, small
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, UPSTREAM_PATH, client_of, error_in, small
 from tests.support.gateway import RunningGateway, gateway_settings, running_gateway
 from tests.support.reading import events_of
 from tests.support.simulated import TEST_SETTINGS, running_simulator
@@ -43,6 +43,11 @@ _TABLE: list[tuple[Plan, str, WireFormat, WireFormat]] = [
     (Plan.START, "native", OPENAI, OPENAI),
     (Plan.START, "auto", ANTHROPIC, OPENAI),
     (Plan.START, "auto", OPENAI, OPENAI),
+    (Plan.CODING, "anthropic", RESPONSES, ANTHROPIC),
+    (Plan.CODING, "openai", RESPONSES, OPENAI),
+    (Plan.CODING, "native", RESPONSES, OPENAI),
+    (Plan.START, "anthropic", RESPONSES, ANTHROPIC),
+    (Plan.START, "auto", RESPONSES, OPENAI),
 ]
 
 _START_PATH = {OPENAI: PATHS[Wire.OPENAI], ANTHROPIC: PATHS[Wire.ANTHROPIC]}
@@ -124,16 +129,20 @@ def _said(dialect: WireFormat, body: bytes, *, stream: bool) -> str:
         whole = msgspec.json.decode(body)
         if dialect is ANTHROPIC:
             return "".join(block["text"] for block in whole["content"] if block["type"] == "text")
+        if dialect is RESPONSES:
+            return "".join(item["content"][0]["text"] for item in whole["output"] if item["type"] == "message")
         return str(whole["choices"][0]["message"]["content"])
     events = events_of(body)
     if dialect is ANTHROPIC:
         return "".join(event["delta"].get("text", "") for event in events if event["type"] == "content_block_delta")
+    if dialect is RESPONSES:
+        return "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
     return "".join(
         choice["delta"].get("content") or "" for event in events for choice in event["choices"] if "delta" in choice
     )
 
 
-@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, RESPONSES])
 @pytest.mark.parametrize(("plan", "names"), [(Plan.CODING, "auth.apiKey"), (Plan.START, "startPlan.jwt")])
 async def test_without_a_credential_nothing_goes_upstream(dialect: WireFormat, plan: Plan, names: str) -> None:
     async with (

@@ -12,7 +12,7 @@ from services.gateway.app import this_platform
 from services.gateway.wire.formats import WireFormat
 from services.simulator.records import Request
 from services.simulator.script import Script
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, client_of, small
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, client_of, small
 from tests.support.gateway import UPSTREAM_KEY, RunningGateway, running_gateway
 from tests.support.raw_http import raw_client
 
@@ -231,6 +231,17 @@ async def test_a_clean_session_id_is_one_of_three_values_that_travel(
 
     changes = {} if travels is None else {"x-session-id": travels}
     _check(gateway, gateway.upstream_requests[0], OPENAI, **changes)
+
+
+@pytest.mark.parametrize(("path", "travels"), [(PATH[RESPONSES], True), (PATH[OPENAI], False)])
+async def test_codex_has_a_name_of_its_own_for_a_session(gateway: RunningGateway, path: str, *, travels: bool) -> None:
+    body = b'{"model":"glm-5.1","input":"hi","messages":[{"role":"user","content":"hi"}]}'
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+    async with raw_client(gateway.port) as client:
+        await client.send(head.encode() + b"Session-Id: codex-1\r\n\r\n" + body)
+        assert [200] == (await client.read()).statuses
+
+    _check(gateway, gateway.upstream_requests[0], OPENAI, **({"x-session-id": b"codex-1"} if travels else {}))
 
 
 @pytest.mark.parametrize(

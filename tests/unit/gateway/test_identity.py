@@ -5,6 +5,8 @@ import uuid
 import pytest
 
 from services.gateway.identity import (
+    CODEX_SESSION,
+    SESSION_HEADERS,
     Platform,
     allowed_beta,
     client_session,
@@ -72,6 +74,13 @@ def test_the_clients_own_session_id_wins() -> None:
 )
 def test_only_a_well_formed_session_id_travels(headers: dict[bytes, bytes], expected: bytes | None) -> None:
     assert expected == client_session(headers)
+
+
+def test_a_dialect_may_have_names_of_its_own_for_a_session() -> None:
+    headers = {b"session-id": b"codex-1"}
+
+    assert client_session(headers) is None
+    assert b"codex-1" == client_session(headers, (*SESSION_HEADERS, CODEX_SESSION))
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""What the stream tests share: production's event loop unless a module asks for both, and the four pairs of dialects."""
+"""What the stream tests share: production's event loop unless a module asks for both, and every pair of dialects."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from services.gateway.wire.formats import WireFormat
-from tests.support.dialects import ANTHROPIC, OPENAI
+from tests.support.dialects import ANTHROPIC, OPENAI, RESPONSES
 from tests.support.event_loops import UVLOOP
 from tests.support.simulator_process import simulator_process
 
@@ -22,7 +22,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
     return UVLOOP
 
 
-@pytest.fixture(params=[OPENAI, ANTHROPIC], ids=["openai client", "anthropic client"])
+@pytest.fixture(params=[OPENAI, ANTHROPIC, RESPONSES], ids=["openai client", "anthropic client", "responses client"])
 def client_format(request: pytest.FixtureRequest) -> WireFormat:
     found: WireFormat = request.param
     return found

@@ -12,9 +12,10 @@ import msgspec
 from services.gateway.wire.formats import WireFormat
 from tests.support.at_rest import at_rest
 from tests.support.chat_sockets import Streamed, ask, chat_request, checked
-from tests.support.dialects import ANTHROPIC
+from tests.support.dialects import ANTHROPIC, RESPONSES
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.raw_http import raw_client
+from tests.support.responses_validator import check_response
 
 HOLD = 0.3
 PING = 0.15
@@ -143,6 +144,8 @@ async def test_a_streamed_answer_to_a_whole_request_becomes_a_body(
     assert (answer.status, answer.header(b"content-type")) == (200, b"application/json")
     if client_format is ANTHROPIC:
         assert body["content"] == [{"type": "text", "text": "hello"}]
+    elif client_format is RESPONSES:
+        assert check_response(answer.body)["output"][-1]["content"][0]["text"] == "hello"
     else:
         assert body["choices"][0]["message"]["content"] == "hello"
         assert body["choices"][0]["finish_reason"] == "stop"

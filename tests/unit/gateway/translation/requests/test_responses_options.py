@@ -1,3 +1,4 @@
+import contextlib
 import json
 from typing import Any
 
@@ -8,6 +9,8 @@ from services.gateway.dialect import Thinking
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
 from tests.support.responses_requests import USER, function, request, sent, to_anthropic, to_openai
+from tests.support.rich_requests import RESPONSES_RICH
+from tests.support.spoilt_json import Spoiler
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 FORMAT = {"type": "json_schema", "name": "n", "schema": SCHEMA, "strict": True}
@@ -253,3 +256,18 @@ def test_the_answers_reasoning_is_shaped_as_asked(reasoning: Any, *, summary: bo
     assert plain is not None
     assert carried is not None
     assert (plain.summary, plain.encrypted, carried.encrypted) == (summary, False, True)
+
+
+@pytest.mark.promise("P-31")
+@both
+def test_whatever_is_wrong_with_a_body_is_translated_or_refused(translate: Any) -> None:
+    spoiler = Spoiler(17)
+    translated = 0
+    for _ in range(600):
+        body = spoiler.spoilt(RESPONSES_RICH)
+        with contextlib.suppress(TranslationError):
+            out = translate(body)
+            translated += 1
+            assert b"\n" not in out.context.responses.echo
+            json.loads(out.body)
+    assert 60 < translated < 540
