@@ -1,4 +1,4 @@
-"""What the `usage` command reads and how it is put: pure but for `read` and `key_names`."""
+"""What the `usage` command reads and how it is put: pure but for `read`, `ask` and `key_names`."""
 
 import contextlib
 import csv
@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+import httpx2
 import msgspec
 
 from services.chassis.storage import StoreUnavailable
-from services.credentials.errors import CredentialsError
+from services.credentials.errors import Conflict, CredentialsError, Unavailable
+from services.gateway import usage_page
 from services.gateway.books.port import HOUR, Tally, Usage, UsageKey
 from services.gateway.settings import GatewaySettings
 from services.gateway.watching import books_of
@@ -18,6 +20,8 @@ from services.gateway.watching import books_of
 _WIDTH: Final = 24  # characters of the longest bar
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 _TIMES: Final = ("hour", "day")
+_PATIENCE: Final = 30.0  # seconds
+_OK: Final = 200
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,22 @@ async def read(settings: GatewaySettings, now: float, hours: int) -> Usage:
         return await books.read(last - hours + 1, last)
     finally:
         await books.aclose()
+
+
+def ask(server: str, hours: int) -> Usage:
+    """Return the same by way of a running gateway's admin port. Raises Unavailable, Conflict for what it refuses."""
+    url = f"{server.rstrip('/')}{usage_page.PATH}"
+    try:
+        answer = httpx2.get(url, params={"hours": hours}, timeout=_PATIENCE, trust_env=False)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise Unavailable(f"no gateway answers at {url}: {str(error) or type(error).__name__}") from None
+    try:
+        if answer.status_code == _OK:
+            return msgspec.json.decode(answer.content, type=usage_page.Report).usage()
+        reason = msgspec.json.decode(answer.content, type=dict[str, str])["reason"]
+    except (msgspec.DecodeError, KeyError):
+        raise Conflict(f"{url} is not the admin port of a gateway: it answers {answer.status_code}") from None
+    raise Conflict(reason)
 
 
 async def key_names(settings: GatewaySettings) -> dict[str, str]:

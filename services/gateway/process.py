@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from services.captcha.client import CaptchaService
@@ -28,8 +29,6 @@ from services.gateway.rescue import dialect_of_path
 from services.gateway.routes.completion import PATHS
 from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
 from services.gateway.settings import GatewaySettings, LimitSettings
-from services.gateway.status import Status
-from services.gateway.status_page import status_routes
 from services.gateway.translation.errors import error_body
 from services.gateway.translation.own_faults import bad_request, draining
 from services.gateway.watching import watching
@@ -68,7 +67,7 @@ def listeners(
     *,
     leasing: Leasing | None = None,
     admin_host: str | None = None,
-    status: Status | None = None,
+    pages: Sequence[ControllerRouterHandler] = (),
 ) -> tuple[Listener, Listener]:
     """Return the public and the admin listener of a gateway."""
     server = settings.server
@@ -87,7 +86,7 @@ def listeners(
             gateway.registry,
             freshen=gateway.ledger.flush,
             look=leasing.look if leasing is not None else lambda: None,
-            more=() if status is None else status_routes(status),
+            more=pages,
         ),
         host=server.admin_host or admin_host or rules.bind_host(settings),
         port=server.admin_port,
@@ -151,9 +150,9 @@ async def serve_gateway(
         keys=None if parts is None else parts.keys,
         health=None if leasing is None else leasing.health,
     )
-    async with watching(settings, gateway, leasing, seen.close) as status:
+    async with watching(settings, gateway, leasing, seen.close) as pages:
         return await serve_listeners(
-            *listeners(settings, gateway, leasing=leasing, admin_host=admin_host, status=status),
+            *listeners(settings, gateway, leasing=leasing, admin_host=admin_host, pages=pages),
             *more,
             drain_seconds=settings.limits.drain,
             health=gateway.health,

@@ -63,6 +63,7 @@ class UsageBook:
         for outcome in ("written", "failed"):  # alerts look at how these grow, so they are there from the start
             self._writes.labels(outcome)
         self._tasks = Tasks()
+        self._writing = asyncio.Lock()
 
     def start(self) -> None:
         """Begin to write."""
@@ -103,6 +104,10 @@ class UsageBook:
 
     async def write(self) -> bool:
         """Write what has changed; returns whether it is written."""
+        async with self._writing:
+            return await self._write()
+
+    async def _write(self) -> bool:
         if not self._dirty:
             return True
         dirty, self._dirty = self._dirty, set()

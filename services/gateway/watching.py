@@ -5,11 +5,12 @@ Started with the process, ended with it; none of it can hold up a request or kee
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from litestar.types import ControllerRouterHandler
 from prometheus_client import CollectorRegistry
 
 from services.chassis.certificates import Certificates
@@ -31,8 +32,10 @@ from services.gateway.quota_poller import Account, QuotaClient, QuotaPoller
 from services.gateway.routing import Plan, address
 from services.gateway.settings import GatewaySettings
 from services.gateway.status import Credential, Load, Sources, Status
+from services.gateway.status_page import status_routes
 from services.gateway.upstream.transport import UpstreamTransport
 from services.gateway.usage_book import UsageBook
+from services.gateway.usage_page import usage_routes
 
 Snapshots = Callable[[], Snapshot]
 
@@ -63,9 +66,9 @@ async def watching(
     gateway: Gateway,
     leasing: Leasing | None = None,
     at_last: Callable[[], None] = lambda: None,
-) -> AsyncIterator[Status]:
+) -> AsyncIterator[tuple[ControllerRouterHandler, ...]]:
     """
-    Watch until the block ends, then do what is `at_last`; gives what the status page shows.
+    Watch until the block ends, then do what is `at_last`; gives the pages of the admin port that show it.
 
     Raises StoreRefused for a `store.url` that is none.
     """
@@ -76,16 +79,18 @@ async def watching(
         kept = books_of(settings)
         books = kept or MemoryBooks()
         stack.push_async_callback(books.aclose)
+        pages = usage_routes(None, _nothing)
         if kept is not None and settings.telemetry.usage_days > 0:
             usage = _usage(settings, gateway, books)
             stack.push_async_callback(usage.aclose)
             usage.start()
+            pages = usage_routes(books, _written(gateway, usage))
         quota = None
         if settings.telemetry.quota_seconds > 0:
             quota = poller(settings, books, gateway.transport, gateway.registry, snapshots)
             stack.push_async_callback(quota.aclose)
             quota.start()
-        yield _status(settings, gateway, quota, leasing)
+        yield (*status_routes(_status(settings, gateway, quota, leasing)), *pages)
         gateway.ledger.flush()
 
 
@@ -110,6 +115,18 @@ def _usage(settings: GatewaySettings, gateway: Gateway, books: Books) -> UsageBo
     )
     gateway.ledger.add(usage.take)
     return usage
+
+
+async def _nothing() -> None:
+    """Nothing is counted."""
+
+
+def _written(gateway: Gateway, usage: UsageBook) -> Callable[[], Awaitable[bool]]:
+    async def write() -> bool:
+        gateway.ledger.flush()
+        return await usage.write()
+
+    return write
 
 
 def _status(settings: GatewaySettings, gateway: Gateway, quota: QuotaPoller | None, leasing: Leasing | None) -> Status:

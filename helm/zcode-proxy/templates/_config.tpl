@@ -10,9 +10,9 @@
   "limits" (dict "drain" (int .Values.gateway.drainSeconds))
   "logging" (dict "format" "json")
 -}}
+{{- $_ := set $config "store" (dict "dir" "/var/lib/zcode-proxy") -}}
 {{- if ne .Values.credentials.mode "none" -}}
 {{- $_ := set $config "credentials" (dict "host" "0.0.0.0" "port" 8081 "adminHost" "0.0.0.0" "adminPort" 9091) -}}
-{{- $_ := set $config "store" (dict "dir" "/var/lib/zcode-proxy") -}}
 {{- end -}}
 {{- if .Values.captcha.enabled -}}
 {{- $_ := set $config "captcha" (dict "host" "0.0.0.0" "port" 8082 "adminHost" "0.0.0.0" "adminPort" 9092) -}}
@@ -43,8 +43,7 @@ redis://{{ include "zcode.fullname" . }}-valkey:6379
 {{- end -}}
 {{- end -}}
 
-{{/* Environment of the processes that use the store. Nothing secret is in it: passwords come from files. */}}
-{{- define "zcode.storeEnv" -}}
+{{- define "zcode.storeUrlEnv" -}}
 - name: ZCODE_STORE_URL
   {{- if .Values.store.urlSecret.name }}
   valueFrom:
@@ -52,6 +51,11 @@ redis://{{ include "zcode.fullname" . }}-valkey:6379
   {{- else }}
   value: {{ include "zcode.storeUrl" . | quote }}
   {{- end }}
+{{- end -}}
+
+{{/* Environment of the processes that hold the keyring. Nothing secret is in it: passwords come from files. */}}
+{{- define "zcode.storeEnv" -}}
+{{ include "zcode.storeUrlEnv" . }}
 {{- with .Values.store.username }}
 - name: ZCODE_STORE_USERNAME
   value: {{ . | quote }}
@@ -127,4 +131,78 @@ redis://{{ include "zcode.fullname" . }}-valkey:6379
 {{- end }}
 - name: state
   mountPath: /var/lib/zcode-proxy
+{{- end -}}
+
+{{/* The way to the store for a process with an ACL user of its own, who sees no credential; takes (list root part name). */}}
+{{- define "zcode.ownStoreEnv" -}}
+{{- $root := index . 0 -}}
+{{- $store := (index . 1).store -}}
+{{- $name := index . 2 -}}
+{{ include "zcode.storeUrlEnv" $root }}
+{{- with $store.username }}
+- name: ZCODE_STORE_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- if $store.existingSecret }}
+- name: ZCODE_STORE_PASSWORD_FILE
+  value: /run/secrets/{{ $name }}/{{ $store.passwordKey }}
+{{- end }}
+{{- with $root.Values.store.sentinelUsername }}
+- name: ZCODE_STORE_SENTINEL_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- if include "zcode.sentinelSecret" $root }}
+- name: ZCODE_STORE_SENTINEL_PASSWORD_FILE
+  value: /run/secrets/store-sentinel/sentinel-password
+{{- end }}
+{{- if $root.Values.store.tls.existingSecret }}
+- name: ZCODE_STORE_CA_FILE
+  value: /run/secrets/store-tls/{{ $root.Values.store.tls.caKey }}
+{{- end }}
+{{- end -}}
+
+{{- define "zcode.sentinelSecret" -}}
+{{- if and .Values.store.existingSecret .Values.store.sentinelPasswordKey }}{{ tpl .Values.store.existingSecret . }}{{ end -}}
+{{- end -}}
+
+{{- define "zcode.ownStoreMounts" -}}
+{{- $root := index . 0 -}}
+{{- if (index . 1).store.existingSecret }}
+- {name: {{ index . 2 }}, mountPath: /run/secrets/{{ index . 2 }}, readOnly: true}
+{{- end }}
+{{- if include "zcode.sentinelSecret" $root }}
+- {name: store-sentinel, mountPath: /run/secrets/store-sentinel, readOnly: true}
+{{- end }}
+{{- if $root.Values.store.tls.existingSecret }}
+- {name: store-tls, mountPath: /run/secrets/store-tls, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* In sidecar mode `store-tls` is among the volumes of the container beside. */}}
+{{- define "zcode.ownStoreVolumes" -}}
+{{- $root := index . 0 -}}
+{{- $store := (index . 1).store -}}
+{{- with $store.existingSecret }}
+- name: {{ index $ 2 }}
+  secret:
+    secretName: {{ tpl . $root }}
+    defaultMode: 0440
+    items:
+      - {key: {{ $store.passwordKey }}, path: {{ $store.passwordKey }}}
+{{- end }}
+{{- with include "zcode.sentinelSecret" $root }}
+# One key of the Secret: the password beside it is not for this process.
+- name: store-sentinel
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+    items:
+      - {key: {{ $root.Values.store.sentinelPasswordKey }}, path: sentinel-password}
+{{- end }}
+{{- if and $root.Values.store.tls.existingSecret (ne $root.Values.credentials.mode "sidecar") }}
+- name: store-tls
+  secret:
+    secretName: {{ tpl $root.Values.store.tls.existingSecret $root }}
+    defaultMode: 0440
+{{- end }}
 {{- end -}}

@@ -20,7 +20,7 @@ ports:
   - {name: gateways, containerPort: 8081}
   {{- end }}
   - {name: cred-admin, containerPort: 9091}
-{{ include "zcode.probes" (list $part "cred-admin") }}
+{{ include "zcode.probes" (list $part "cred-admin" "/readyz") }}
 resources:
   {{- toYaml $part.resources | nindent 2 }}
 volumeMounts:

@@ -98,7 +98,7 @@
 
 {{- define "zcode.egress.gateway" -}}
 {{ include "zcode.egress.upstream" . }}
-{{- if eq .Values.credentials.mode "sidecar" }}
+{{- if or (eq .Values.credentials.mode "sidecar") .Values.gateway.store.existingSecret }}
 {{ include "zcode.egress.store" . | trim }}
 {{- end }}
 {{- if eq .Values.credentials.mode "deployment" }}

@@ -69,12 +69,12 @@ envFrom:
 {{- end }}
 {{- end -}}
 
-{{/* Probes of a process: started, alive, ready; takes (list part port). Liveness depends on nothing but the process. */}}
+{{/* Probes of a process: started, alive, ready; takes (list part port startedPath). Liveness depends on nothing but the process. */}}
 {{- define "zcode.probes" -}}
 {{- $part := index . 0 -}}
 {{- $port := index . 1 -}}
 startupProbe:
-  httpGet: {path: /readyz, port: {{ $port }}}
+  httpGet: {path: {{ index . 2 }}, port: {{ $port }}}
   {{- toYaml $part.startupProbe | nindent 2 }}
 livenessProbe:
   httpGet: {path: /livez, port: {{ $port }}}

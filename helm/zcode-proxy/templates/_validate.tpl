@@ -13,7 +13,7 @@
 {{- if and .Values.keyring.existingSecret .Values.keyring.persistentVolumeClaim }}
 - keyring.existingSecret and keyring.persistentVolumeClaim are both set; keep one
 {{- end }}
-{{- if and (or $service .Values.captcha.enabled) (not .Values.valkey.enabled) (not .Values.store.url) (not .Values.store.urlSecret.name) }}
+{{- if and (or $service .Values.captcha.enabled .Values.gateway.store.existingSecret) (not .Values.valkey.enabled) (not .Values.store.url) (not .Values.store.urlSecret.name) }}
 - store.url is missing: name your Redis or Valkey (redis://, rediss://, redis+sentinel://, redis+cluster://), or for a trial set valkey.enabled=true
 {{- end }}
 {{- if and .Values.valkey.enabled (or .Values.store.url .Values.store.urlSecret.name) }}
@@ -21,6 +21,9 @@
 {{- end }}
 {{- if and .Values.store.url .Values.store.urlSecret.name }}
 - store.url and store.urlSecret.name are both set; keep one
+{{- end }}
+{{- if and .Values.gateway.store.existingSecret .Values.store.urlSecret.name }}
+- gateway.store and store.urlSecret: a URL that is secret holds the credentials service's login, which gateways must not see; use store.url and store.existingSecret
 {{- end }}
 {{- if and .Values.valkey.enabled (not .Values.valkey.usersSecret) }}
 - valkey.usersSecret is missing: a Secret with the ACL file of deploy/redis/users.acl, with passwords of your own

@@ -33,10 +33,10 @@ RESTORE zr:{a:crd_a}:cred 0 x   -
 GET zr:{a:crd_a}:lease          c
 SET zr:{a:crd_a}:lease me       c
 GET zr:{a:crd_a}:fence          c
-SET zr:{a:crd_a}:cool 1         cg
-GET zr:{a:crd_a}:cool           cg
-GET zr:ck:abc                   cg
-HMGET zr:ck:abc ver blob kid    cg
+SET zr:{a:crd_a}:cool 1         c
+GET zr:{a:crd_a}:cool           c
+GET zr:ck:abc                   c
+HMGET zr:ck:abc ver blob kid    c
 HSET zr:ck:abc ver 9            c
 DEL zr:ck:abc                   c
 GETDEL zr:o:state               c
@@ -48,12 +48,12 @@ HSET zr:meta:pepper blob x      c
 GET zr:{g}:gen                  c
 HKEYS zr:{g}:ids:cred           c
 GET zr:lease:{zr:meta:check}    c
-INCR zr:rl:{abc}:60             g
-GET zr:rl:{abc}:60              g
-EXPIRE zr:rl:{abc}:60 60        g
+INCR zr:rl:{abc}:60             -
 HSET zr:u:500000 field value     g
 HGETALL zr:u:500000             g
 EXPIRE zr:u:500000 60           g
+DEL zr:u:500000                 -
+HDEL zr:u:500000 field          -
 SET zr:u:c:quota me NX PX 1000  g
 GET zr:u:n:quota                g
 HGET zr:{c:crd_a}:blob x        p

@@ -15,37 +15,14 @@
 - name: ZCODE_CAPTCHA_ORIGIN
   value: {{ tpl . $ | quote }}
 {{- end }}
-- name: ZCODE_STORE_URL
-  {{- if .Values.store.urlSecret.name }}
-  valueFrom:
-    secretKeyRef: {name: {{ tpl .Values.store.urlSecret.name . }}, key: {{ .Values.store.urlSecret.key }}}
-  {{- else }}
-  value: {{ include "zcode.storeUrl" . | quote }}
-  {{- end }}
-{{- with .Values.captcha.store.username }}
-- name: ZCODE_STORE_USERNAME
-  value: {{ . | quote }}
-{{- end }}
-{{- if .Values.captcha.store.existingSecret }}
-- name: ZCODE_STORE_PASSWORD_FILE
-  value: /run/secrets/captcha-store/{{ .Values.captcha.store.passwordKey }}
-{{- end }}
-{{- if .Values.store.tls.existingSecret }}
-- name: ZCODE_STORE_CA_FILE
-  value: /run/secrets/store-tls/{{ .Values.store.tls.caKey }}
-{{- end }}
+{{ include "zcode.ownStoreEnv" (list . .Values.captcha "captcha-store") }}
 {{- end -}}
 
 {{- define "zcode.captchaMounts" -}}
 - {name: internal-token, mountPath: /run/secrets/internal, readOnly: true}
 - {name: captcha-key, mountPath: /run/secrets/captcha, readOnly: true}
 - {name: captcha-state, mountPath: /var/lib/zcode-proxy}
-{{- if .Values.captcha.store.existingSecret }}
-- {name: captcha-store, mountPath: /run/secrets/captcha-store, readOnly: true}
-{{- end }}
-{{- if .Values.store.tls.existingSecret }}
-- {name: store-tls, mountPath: /run/secrets/store-tls, readOnly: true}
-{{- end }}
+{{- include "zcode.ownStoreMounts" (list . .Values.captcha "captcha-store") }}
 {{- if eq .Values.credentials.mode "sidecar" }}
 - {name: sockets, mountPath: /run/zcode-proxy}
 {{- end }}
@@ -59,12 +36,7 @@
     defaultMode: 0440
 - name: captcha-state
   emptyDir: {sizeLimit: 16Mi}
-{{- with .Values.captcha.store.existingSecret }}
-- name: captcha-store
-  secret:
-    secretName: {{ tpl . $ }}
-    defaultMode: 0440
-{{- end }}
+{{- include "zcode.ownStoreVolumes" (list . .Values.captcha "captcha-store") }}
 {{- if eq .Values.credentials.mode "sidecar" }}
 - name: sockets
   emptyDir:
@@ -74,10 +46,5 @@
 {{- with .Values.credentials.extraVolumes }}
 {{ tpl (toYaml .) $ }}
 {{- end }}
-{{- else if .Values.store.tls.existingSecret }}
-- name: store-tls
-  secret:
-    secretName: {{ tpl .Values.store.tls.existingSecret . }}
-    defaultMode: 0440
 {{- end }}
 {{- end -}}

@@ -22,6 +22,9 @@ env:
   - name: ZCODE_CAPTCHA_TOKEN_FILE
     value: /run/secrets/internal/{{ .Values.internalToken.key }}
   {{- end }}
+  {{- if .Values.gateway.store.existingSecret }}
+  {{- include "zcode.ownStoreEnv" (list . .Values.gateway "gateway-store") | nindent 2 }}
+  {{- end }}
   {{- include "zcode.extraEnv" (list . .Values.gateway) | nindent 2 }}
 {{- end -}}
 
@@ -44,6 +47,13 @@ env:
 - name: internal-token
   mountPath: /run/secrets/internal
   readOnly: true
+{{- end }}
+{{- if eq .Values.credentials.mode "none" }}
+- name: usage
+  mountPath: /var/lib/zcode-proxy
+{{- end }}
+{{- if .Values.gateway.store.existingSecret }}
+{{- include "zcode.ownStoreMounts" (list . .Values.gateway "gateway-store") }}
 {{- end }}
 {{- with .Values.gateway.extraVolumeMounts }}
 {{ tpl (toYaml .) $ }}
@@ -77,6 +87,15 @@ env:
 {{- end }}
 {{- if or (eq .Values.credentials.mode "deployment") .Values.captcha.enabled }}
 {{ include "zcode.internalTokenVolume" . }}
+{{- end }}
+{{- if eq .Values.credentials.mode "none" }}
+# Usage, where no store takes it: of this pod, until it ends.
+- name: usage
+  emptyDir:
+    sizeLimit: 64Mi
+{{- end }}
+{{- if .Values.gateway.store.existingSecret }}
+{{- include "zcode.ownStoreVolumes" (list . .Values.gateway "gateway-store") }}
 {{- end }}
 {{- with .Values.gateway.extraVolumes }}
 {{ tpl (toYaml .) $ }}
