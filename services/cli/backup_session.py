@@ -1,7 +1,9 @@
 """What `backup` and `restore` do, on the store that the settings name."""
 
 import contextlib
+import errno
 import os
+import secrets
 from pathlib import Path
 
 from services.cli.audit_log import audit_of
@@ -47,17 +49,33 @@ def _read(file: Path) -> bytes:
 
 
 def _write(file: Path, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    """Write a new file, whole or not at all, so that a Job that was killed is in nobody's way when it is run again."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        handle = os.open(file, flags, 0o600)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            with os.fdopen(handle, "wb") as opened:
+                opened.write(data)
+                opened.flush()
+                os.fsync(opened.fileno())
+            _rename(draft, file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
     except OSError as error:
         raise Conflict(f"{file} cannot be written: {error.strerror or error}") from None
+
+
+def _rename(draft: Path, file: Path) -> None:
+    """Give a file its name, unless another has it; file systems without links, as of some claims, go the second way."""
     try:
-        with os.fdopen(handle, "wb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            file.unlink()
-        raise Conflict(f"{file} cannot be written: {error.strerror or error}") from None
+        os.link(draft, file)
+    except FileExistsError:
+        raise
+    except OSError:
+        if file.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        draft.rename(file)
+    else:
+        draft.unlink()

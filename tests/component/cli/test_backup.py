@@ -1,6 +1,8 @@
 """`backup` and `restore` on a store of their own."""
 
+import errno
 import json
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -57,6 +59,42 @@ def test_a_file_that_is_there_is_not_overwritten(cli: Cli) -> None:
 
     assert (refused.exit_code, "cannot be written" in refused.stderr) == (1, True)
     assert Path("all.backup").read_text() == "precious"
+
+
+def test_a_backup_is_whole_or_not_there(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli("keys", "create", "--name", "one")
+
+    sync = os.fsync
+
+    def full(handle: int) -> None:
+        if "backups.d" not in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            return sync(handle)  # the audit log's
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        refused = cli("backup", "backups.d")
+    left = [path.name for path in Path().iterdir() if "backups" in path.name]
+    again = cli("backup", "backups.d")
+
+    assert (refused.exit_code, "No space left" in refused.stderr, left) == (1, True, [])
+    assert again.exit_code == 0, again.stderr
+    assert [path.name for path in Path().iterdir() if "backups" in path.name] == ["backups.d"]
+
+
+def test_a_claim_without_links_takes_a_backup_and_is_not_overwritten_either(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("keys", "create", "--name", "one")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    made, again = cli("backup", "all.backup"), cli("backup", "all.backup")
+
+    assert (made.exit_code, again.exit_code) == (0, 1)
+    assert "File exists" in again.stderr
 
 
 def test_another_keyring_does_not_open_it_and_claims_nothing(cli: Cli, home: Path) -> None:
