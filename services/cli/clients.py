@@ -80,6 +80,7 @@ def _codex(target: Target) -> Guide:
             f"base_url = {json.dumps(target.url + '/v1')}",
             f"env_key = {json.dumps(target.key_variable)}",
             'wire_api = "responses"',
+            "request_max_retries = 0",
         )
     )
     return Guide(
@@ -89,6 +90,7 @@ def _codex(target: Target) -> Guide:
         content=content,
         remarks=(
             "Codex says once that it has no metadata for the model: it does not know it, which does no harm.",
+            "request_max_retries: the gateway itself tries again what may be tried again.",
             "Its web search runs at OpenAI, so it is turned off; the gateway would leave it out in any case.",
             'An old Codex, from before February 2026, may say wire_api = "chat" instead.',
         ),

@@ -85,6 +85,29 @@ def test_codex_goes_on_by_itself_after_a_stream_that_broke(upstream_format: str,
     assert whole.text == run.text
 
 
+@pytest.mark.parametrize(
+    ("error", "says", "most"),
+    [
+        ("1308", "hit your usage limit. Try again at", 1),  # and does not sleep until then
+        ("1113", "Quota exceeded", 1),
+        ("1311", "choose another", 1),
+        ("1305", "at capacity", 1),
+        ("1302", "exceeded retry limit", 6),
+        ("1000", "The plan's API key was not accepted", 6),
+    ],
+)
+def test_codex_tells_its_user_what_is_wrong(error: str, says: str, most: int, tmp_path: Path):
+    simulator = Simulator(TEST_SETTINGS)
+    for _ in range(12):
+        simulator.scripts.push(Script(error=error))
+    with gateway_thread(simulator=simulator, limits={"retries": 0}) as gateway:
+        run = CODEX.run(gateway.url, KEY, "Hello", tmp_path)
+
+    assert run.exit_code == 1, str(run)
+    assert says in run.output, str(run)
+    assert len(gateway.answers) <= most
+
+
 @pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
 def test_codex_brings_back_what_the_model_thought(upstream_format: str, tmp_path: Path):
     files = {"words.txt": "quince\napricot\n"}

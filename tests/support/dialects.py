@@ -37,6 +37,7 @@ class Shown(msgspec.Struct, frozen=True):
     message: str
     code: str | None = None
     param: str | None = None
+    resets_at: int | None = None  # Responses: of a limit that names its end
 
 
 def error_in(dialect: WireFormat, answer: httpx2.Response) -> Shown:
@@ -55,7 +56,7 @@ def error_of(dialect: WireFormat, body: dict[str, Any], request_id: str) -> Show
         assert {"type", "message"} == set(error)
     else:
         assert {"error"} == set(body)
-        assert {"message", "type", "param", "code"} == set(error)
+        assert {"message", "type", "param", "code"} == set(error) - ({"resets_at"} if dialect is RESPONSES else set())
     shown = msgspec.convert(error, Shown)
     assert shown.message
     return shown

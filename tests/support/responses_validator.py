@@ -116,7 +116,7 @@ class _Responses:
 
     def _error(self, body: dict[str, Any]) -> None:
         assert set(body) == _HEAD | {"code", "message", "param", "error"}
-        assert set(body["error"]) == {"message", "type", "param", "code"}
+        assert set(body["error"]) - {"resets_at"} == {"message", "type", "param", "code"}
         assert isinstance(body["code"], str)
         assert body["message"] == body["error"]["message"] != ""
         assert self.seen.error is None, "one error"

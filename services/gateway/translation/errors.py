@@ -20,6 +20,7 @@ from services.gateway.translation import error_table
 from services.gateway.translation.error_table import Row, Wait
 from services.gateway.translation.fault import Action, Fault
 from services.gateway.translation.reset_time import next_day_delay, reset_delay
+from services.gateway.translation.responses_faults import for_responses
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.mend import BROKEN
 
@@ -201,6 +202,7 @@ def _from_row(row: Row, parts: _Parts, status: int, now: float | None, header: d
         code=row.code,
         openai_type=row.openai_type,
         retry_after=delay,
+        resets_at=None if now is None or delay is None else now + delay,
         should_retry=row.should_retry,
         upstream_status=status,
         upstream_code=None if number is None else str(number),
@@ -260,6 +262,8 @@ def _delay(now: float | None, header: dict[bytes, bytes]) -> float | None:
 
 def error_body(fmt: WireFormat, fault: Fault, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Return status, headers and body of an answer that is an error, in the client's dialect (translation.md A13)."""
+    if fmt is WireFormat.RESPONSES:
+        fault = for_responses(fault)
     status = client_status(fmt, fault)
     ident = request_id.encode("latin-1", "replace")
     headers = [(b"content-type", b"application/json"), (b"request-id", ident), (b"x-request-id", ident)]
@@ -295,18 +299,20 @@ def _envelope(fmt: WireFormat, fault: Fault, request_id: str) -> dict[str, objec
     if fmt is WireFormat.ANTHROPIC:
         error: dict[str, object] = {"type": fault.anthropic_type or types.anthropic, "message": fault.message}
         return {"type": "error", "error": error, "request_id": request_id}
-    return {
-        "error": {
-            "message": fault.message,
-            "type": fault.openai_type or types.openai,
-            "param": fault.param,
-            "code": fault.code or types.openai_code,
-        }
+    body: dict[str, object] = {
+        "message": fault.message,
+        "type": fault.openai_type or types.openai,
+        "param": fault.param,
+        "code": fault.code or types.openai_code,
     }
+    if fmt is WireFormat.RESPONSES and fault.resets_at is not None:
+        body["resets_at"] = int(fault.resets_at)
+    return {"error": body}
 
 
 def responses_error_event(fault: Fault, number: int) -> bytes:
     """Return the `error` event of a Responses stream: flat, as its schema has it, and nested, as SDKs look for it."""
+    fault = for_responses(fault)
     error = _envelope(WireFormat.RESPONSES, fault, "")["error"]
     body = {"type": "error", "sequence_number": number, **response_error(fault), "param": fault.param, "error": error}
     return b"event: error\ndata: %b\n\n" % msgspec.json.encode(body)
@@ -314,6 +320,7 @@ def responses_error_event(fault: Fault, number: int) -> bytes:
 
 def response_error(fault: Fault) -> dict[str, object]:
     """Return the `error` of a response that failed; it always has a code, which agents act upon."""
+    fault = for_responses(fault)
     types = error_table.types_of(client_status(WireFormat.RESPONSES, fault))
     return {"code": fault.code or types.openai_code or "server_error", "message": fault.message}
 

@@ -32,6 +32,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     anthropic_type: str | None = None  # None: derived from the status
     param: str | None = None  # the field at fault, as a path such as messages.3.content.0
     retry_after: float | None = None  # seconds
+    resets_at: float | None = None  # seconds since the epoch, of a limit that names its end
     should_retry: bool | None = None  # becomes x-should-retry
     upstream_status: int | None = None
     upstream_code: str | None = None

@@ -33,9 +33,13 @@ class _Row:
         retry: str | None = None,
         within: tuple[int, int] | None = None,
         says: str = "",
+        responses: tuple[int, str, str | None] | None = None,
+        soon: bool = False,
     ) -> None:
         self.openai = openai
         self.anthropic = anthropic
+        self.responses = responses or openai
+        self.soon = soon  # a Responses client is told to come back, where others decide for themselves
         self.retry = retry  # x-should-retry
         self.within = within  # seconds of retry-after
         self.says = says
@@ -56,13 +60,29 @@ _TROUBLE = _Row((502, _SERVER, None), (502, "api_error"))
 _TOO_LONG = _Row((400, _BAD, "context_length_exceeded"), (400, _BAD), says="prompt is too long")
 _FILTER = _Row((400, _BAD, "content_filter"), (400, _BAD))
 _LIMIT = (429, "rate_limit_error", "rate_limit_exceeded")
-_BUSY = _Row(_LIMIT, (429, "rate_limit_error"))
-_DAILY = _Row(_LIMIT, (429, "rate_limit_error"), retry="false", within=_DAY)
-_OVERLOADED = _Row((503, _SERVER, None), (529, "overloaded_error"), says="verloaded")
-_WINDOW = _Row(_LIMIT, (429, "rate_limit_error"), retry="false", within=_RESET)
+_USED_UP = (429, "usage_limit_reached", "rate_limit_exceeded")
+_BUSY = _Row(_LIMIT, (429, "rate_limit_error"), soon=True)
+_DAILY = _Row(_LIMIT, (429, "rate_limit_error"), retry="false", within=_DAY, responses=_USED_UP)
+_OVERLOADED = _Row(
+    (503, _SERVER, None),
+    (529, "overloaded_error"),
+    says="verloaded",
+    responses=(503, _SERVER, "server_is_overloaded"),
+)
+_WINDOW = _Row(_LIMIT, (429, "rate_limit_error"), retry="false", within=_RESET, responses=_USED_UP)
 _EXPIRED = _Row(_QUOTA, (429, "rate_limit_error"), retry="false", says="renew")
-_NOT_IN_PLAN = _Row((429, "rate_limit_error", "model_not_in_plan"), (429, "rate_limit_error"), retry="false")
-_FAIR_USE = _Row((429, "rate_limit_error", "fair_use_restriction"), (429, "rate_limit_error"), retry="false")
+_NOT_IN_PLAN = _Row(
+    (429, "rate_limit_error", "model_not_in_plan"),
+    (429, "rate_limit_error"),
+    retry="false",
+    responses=(400, _BAD, "model_not_in_plan"),
+)
+_FAIR_USE = _Row(
+    (429, "rate_limit_error", "fair_use_restriction"),
+    (429, "rate_limit_error"),
+    retry="false",
+    responses=(400, _BAD, "fair_use_restriction"),
+)
 _CAPTCHA = _Row((403, _BAD, "captcha_required"), (403, "permission_error"), retry="false", says="captcha")
 _BLOCKS = _Row((405, _BAD, "system_blocks_missing"), (405, _BAD), retry="false", says="startPlan.systemBlocks")
 _GATEWAY_TIMEOUT = _Row((504, _SERVER, "timeout"), (504, "timeout_error"))
@@ -114,13 +134,20 @@ async def to_openai() -> AsyncIterator[RunningGateway]:
 
 def _check(row: _Row, dialect: WireFormat, answer: httpx2.Response, code: str) -> Shown:
     shown = error_in(dialect, answer)
-    if dialect is not ANTHROPIC:
-        assert row.openai == (answer.status_code, shown.type, shown.code)
-    else:
+    if dialect is ANTHROPIC:
         assert row.anthropic == (answer.status_code, shown.type)
+    else:
+        expected = row.responses if dialect is RESPONSES else row.openai
+        assert expected == (answer.status_code, shown.type, shown.code)
     assert row.says in shown.message
     assert row.retry == answer.headers.get("x-should-retry")
     wait = answer.headers.get("retry-after")
+    if dialect is RESPONSES:
+        assert (row.within is not None) == (shown.resets_at is not None)
+        assert shown.resets_at is None or abs(shown.resets_at - time.time() - int(wait or 0)) < 5
+        if row.soon:
+            assert "5" == wait
+            wait = None
     assert (row.within is None) == (wait is None)
     if row.within is not None:
         assert row.within[0] <= int(wait or 0) <= row.within[1]

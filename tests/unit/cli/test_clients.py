@@ -63,6 +63,7 @@ def test_codex_gets_a_provider_that_speaks_responses() -> None:
             "base_url": "http://127.0.0.1:8080/v1",
             "env_key": "ZCODE_CLIENT_KEY",
             "wire_api": "responses",
+            "request_max_retries": 0,
         }
     }
     assert config == {
