@@ -157,22 +157,24 @@ class Commits:
     async def _replay(self, name: str | None, entry: Entry, lease: float) -> bool:
         id_ = entry.credential_id
         owner = entry.owner or self.holders.get(id_) or secrets.token_hex(8)
-        if not isinstance(await self._claims.acquire(id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):
-            return False
         # Until the answer is in the store, the store has a token that has been used: nobody else is to use it again.
-        self.holders[id_] = owner
+        # Whoever has the lease already, because it ended while the store was away, may be about to: all the more reason
+        # to commit now. Which answer wins does not depend on leases.
+        if isinstance(await self._claims.acquire(id_, owner, ttl=lease, seen=_ANY_VERSION), Granted):
+            self.holders[id_] = owner
         try:
-            if await self.commit(name, entry) is None:
-                return False
+            committed = await self.commit(name, entry) is not None
         except (NotFound, Undecryptable):
             await self._let_go(id_, owner)
             raise
-        await self._let_go(id_, owner)
-        return True
+        if committed:
+            await self._let_go(id_, owner)
+        return committed
 
     async def _let_go(self, id_: str, owner: str) -> None:
-        self.holders.pop(id_, None)
-        await self._claims.give_back(id_, owner)
+        if self.holders.get(id_) == owner:
+            del self.holders[id_]
+            await self._claims.give_back(id_, owner)
 
     # -- intents: that a token was, or is about to be, used
 

@@ -24,7 +24,8 @@ provider may think that the other one is newest, so what was kept is used again 
     state       event                           next
     waiting     Busy                            Pause, Read; newer secrets: NEWER; too long: BUSY
                 Stale                           Read; newer secrets: NEWER; else again
-                Granted                         Intend; calling, but after Recover and Read if it was used before
+                Granted                         Intend; calling
+    used        somebody noted it before us     Pause a moment, Recover, Read; newer secrets: NEWER; else calling
     calling     lease lost                      BUSY: somebody else is at it
                 answer                          Commit: REFRESHED, NEWER or, with the store away, PENDING
                 transient                       Forget; LATER
@@ -59,6 +60,7 @@ from services.credentials.token_provider import (
 )
 
 UNKNOWN_PAUSE: Final = 1.0  # seconds before the same token is used again; grace periods are short
+_HEED: Final = 2.0  # seconds; several tries to commit, by a replica that had to wait for the store
 _BUSY_STEP: Final = 0.25  # seconds between two looks whether the holder is done
 
 
@@ -74,6 +76,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def orphan_wait(self) -> float:
         """How long another user of the same token may still be on his way to a commit."""
         return 2 * self.provider + self.lease
+
+    @property
+    def heed(self) -> float:
+        """How long somebody who has used a token gets to commit what came of it, before it is used again."""
+        return min(_HEED, self.lease / 10)
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -191,7 +198,9 @@ def refresh(record: Credential, mode: RefreshMode, policy: Policy) -> Steps:
     # A stored access token is not spent by its use, so it does not matter who has used it.
     unused = mode is not RefreshMode.ROTATE or (yield Intend(got)) is True
     if not unused:
-        # What came of it may lie in a spool at hand; then using the token again would be a second use for nothing.
+        # What came of it may lie in a spool at hand, or in that of a replica for which the store was away until now,
+        # and for longer than its lease lasted: using the token again would be a second use for nothing.
+        yield Pause(policy.heed)
         newer = yield from _look()
         if epoch(newer) != epoch(got):
             return Outcome(End.NEWER, newer)

@@ -153,7 +153,7 @@ class Port:
         await self._replica.passes(counts=counts)
         if world.away or chance.random() < world.trouble(world.rules.stumbles):
             late = chance.choice((None, 0.0, chance.uniform(0.0, 2.0)))
-            if late is not None and not (world.away and chance.random() < 0.5):
+            if late is not None and not world.deaf:
                 self._later(late, name, args, words)
             if counts:
                 world.say(f"stumble {self._replica.disk} {name} {late}")
@@ -192,12 +192,14 @@ class Vendor:
         assert mode is RefreshMode.ROTATE
         world, rules, replica = self._world, self._world.rules, here.get()
         await replica.passes()
-        await asyncio.sleep(world.random.uniform(0.0, 1.0))
+        await asyncio.sleep(world.random.uniform(0.0, 0.05))
         await replica.passes()
         if world.random.random() < world.trouble(rules.unreachable):
             raise TransientFailure("no connection")
         good = self._use(secrets.refresh_token or "", replica)
         cut = world.random.random() < world.trouble(rules.cut)
+        if world.random.random() < world.trouble(rules.away_at_answer):
+            _ = world.tasks.start(world.outage(), name="outage")
         await asyncio.sleep(world.random.uniform(0.0, 1.0))
         await replica.passes()
         if cut:

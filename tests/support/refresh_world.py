@@ -42,6 +42,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     stopped: float = 60.0  # how long one that is stopped stays so, at most
     outages: int = 0
     outage: float = 20.0  # how long the store stays away, at most
+    away_at_answer: float = 0.0  # of the provider's answers find the store away
     stumbles: float = 0.0  # of the store's calls
     unreachable: float = 0.0  # of the provider's calls
     cut: float = 0.0  # of its answers
@@ -81,7 +82,8 @@ class World:
         self.clock = _Clock()
         self.vendor = Vendor(self)
         self.notes = Notes()
-        self.away = False
+        self._outages_now = 0
+        self.deaf = False  # gone, so that it does not even do what it is asked
         self.tasks = Tasks(on_failure=lambda *_: None)  # a dead replica's do not matter
         self.trace: list[str] = []
         self.directory: Path
@@ -98,6 +100,11 @@ class World:
                 return runner.run(self._run())
             finally:
                 self.over = True
+
+    @property
+    def away(self) -> bool:
+        """Whether the store does not answer."""
+        return self._outages_now > 0
 
     def trouble(self, share: float) -> float:
         """Return a share of calls that go wrong; none in peace."""
@@ -164,11 +171,17 @@ class World:
             await asyncio.sleep(self.random.uniform(0.0, 2 * self.rules.seconds / (self.rules.outages + 1)))
             if self._peace:
                 return
-            self.away = True
-            self.say("away")
-            await asyncio.sleep(self.random.uniform(0.0, self.rules.outage))
-            self.away = False
-            self.say("back")
+            await self.outage()
+
+    async def outage(self) -> None:
+        """The store goes away for a while."""
+        self._outages_now += 1
+        self.deaf = self.random.random() < 0.5
+        self.say("away")
+        await asyncio.sleep(self.random.uniform(0.0, self.rules.outage))
+        self._outages_now -= 1
+        self.deaf = False
+        self.say("back")
 
     async def _settled(self) -> Outcome:
         peace = self.clock.now()

@@ -6,7 +6,8 @@ the store does what it was asked and does not say so, or does it late; replicas 
 disks are full, or go with their replica. A history follows from its seed: `World(seed, rules)` plays it again.
 
 Shown to fail once by: one try to commit at the end; an answer kept in memory that nobody commits when the disk is full
-(both were so, and are mended); a lease given back before the answer is in the store; a spool that is not looked into
+(both were so, and are mended); a token that is used again as soon as the store is back after more than a lease (so it
+was, and is mended); a lease given back before the answer is in the store; a spool that is not looked into
 before a token is used again.
 """
 
@@ -28,6 +29,8 @@ CALM = {
     "the store stumbles": Rules(stumbles=0.15),
     "the store goes away": Rules(stumbles=0.05, outages=3, outage=20.0),
     "the store goes away for longer than a lease": Rules(stumbles=0.05, outages=3, outage=90.0, seconds=300.0),
+    "the store goes away with the answer": Rules(stumbles=0.02, away_at_answer=0.7, outage=70.0, seconds=300.0),
+    "the store goes away with the answer, and replicas end": Rules(away_at_answer=0.7, outage=60.0, ends=2),
     "replicas end": Rules(stumbles=0.1, ends=4),
     "replicas end, over one spool": Rules(stumbles=0.1, ends=4, outages=1, shared=True),
     "replicas end, and their disks with them": Rules(stumbles=0.05, ends=4, outages=2, outage=15.0, pods=True),

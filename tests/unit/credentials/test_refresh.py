@@ -89,7 +89,7 @@ def calling(mode: RefreshMode = ROTATE, *, unused: bool = True) -> Play:
     if mode is ROTATE:
         play = play >> Intend(RECORD) << unused
         if not unused:
-            play = play >> Recover() << None >> Read() << RECORD
+            play = play >> Pause(2.0) << None >> Recover() << None >> Read() << RECORD
     return play >> Hold() << True >> Call(RECORD)
 
 
@@ -141,10 +141,10 @@ def test_a_lease_that_is_lost_before_the_call_stops_it() -> None:
     play >> Hold() << False >> Outcome(End.BUSY, RECORD)
 
 
-def test_a_token_somebody_used_is_first_looked_for_in_the_spool() -> None:
+def test_whoever_used_a_token_gets_a_moment_and_the_spool_is_looked_into() -> None:
     play = Play(refresh(RECORD, ROTATE, POLICY)) >> Acquire(1) << Granted(1) >> Intend(RECORD) << False
 
-    play >> Recover() << None >> Read() << NEWER >> Outcome(End.NEWER, NEWER)
+    play >> Pause(2.0) << None >> Recover() << None >> Read() << NEWER >> Outcome(End.NEWER, NEWER)
 
 
 def test_a_transient_failure_forgets_the_intent_and_keeps_everything() -> None:
@@ -211,6 +211,10 @@ def test_an_answer_of_the_wrong_kind_is_a_bug(step: str, reply: bool) -> None:
 
     with pytest.raises(TypeError):
         play << reply
+
+
+def test_the_moment_is_short_beside_a_lease() -> None:
+    assert Policy(lease=5.0).heed == 0.5
 
 
 def test_the_epoch_is_of_the_secrets_alone() -> None:
