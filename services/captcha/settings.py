@@ -112,6 +112,9 @@ ENV: Final = {
     "ZCODE_CAPTCHA_TLS_CERT_FILE": "captcha.tls.certFile",
     "ZCODE_CAPTCHA_TLS_KEY_FILE": "captcha.tls.keyFile",
     "ZCODE_CAPTCHA_TLS_CLIENT_CA_FILE": "captcha.tls.clientCaFile",
+    "ZCODE_CAPTCHA_SERVICE_ACCOUNTS_ALLOW": "captcha.serviceAccounts.allow",
+    "ZCODE_CAPTCHA_SERVICE_ACCOUNTS_ISSUER": "captcha.serviceAccounts.issuer",
+    "ZCODE_CAPTCHA_SERVICE_ACCOUNTS_JWKS": "captcha.serviceAccounts.jwks",
     "ZCODE_CAPTCHA_KEY_FILE": "captcha.keyFile",
     "ZCODE_CAPTCHA_ORIGIN": "captcha.origin",
 }

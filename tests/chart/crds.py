@@ -1,7 +1,7 @@
 """
 The kinds that are not built into Kubernetes, as far as this chart uses them: what their CRDs require, allow and refuse.
 
-Written down from the published APIs (monitoring.coreos.com/v1, keda.sh/v1alpha1, gateway.networking.k8s.io/v1) field by
+Written down from the published APIs (monitoring.coreos.com/v1, keda.sh/v1alpha1, gateway.networking.k8s.io/v1, cert-manager.io/v1) field by
 field, and closed: a field that the chart starts to use is refused until it stands here, which is where to look it up.
 """
 
@@ -73,6 +73,20 @@ SPECS: Final[dict[tuple[str, str], dict[str, Any]]] = {
             "type": "array",
             "items": _object(("name",), name=_TEXT, interval=_DURATION, limit=_COUNT, rules=_list(_RULE)),
         }
+    ),
+    ("cert-manager.io/v1", "Certificate"): _object(
+        ("secretName", "issuerRef"),
+        secretName=_TEXT,
+        issuerRef=_object(("name",), name=_TEXT, kind=_TEXT, group=_TEXT),
+        dnsNames=_list(_TEXT),
+        duration=_GATEWAY_DURATION,
+        renewBefore=_GATEWAY_DURATION,
+        usages=_list({"enum": ["digital signature", "key encipherment", "server auth", "client auth"]}),
+        privateKey=_object(
+            algorithm={"enum": ["RSA", "ECDSA", "Ed25519"]},
+            size={"enum": [256, 384, 521, 2048, 4096, 8192]},
+            rotationPolicy={"enum": ["Never", "Always"]},
+        ),
     ),
     ("keda.sh/v1alpha1", "ScaledObject"): _object(
         ("scaleTargetRef", "triggers"),

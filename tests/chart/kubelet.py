@@ -3,7 +3,7 @@ A stand-in for a kubelet and a cluster network: runs the pods of a rendered char
 
 What it does as Kubernetes does: init containers in order, native sidecars up to their startup probe before what follows,
 a network namespace shared by a pod, security contexts (uid, gid, read-only root, capabilities, no new privileges), memory
-limits, ConfigMaps and Secrets as read-only files of the fsGroup, emptyDirs, new claims, probes, restarts, and at the end preStop,
+limits, ConfigMaps, Secrets and tokens of accounts as read-only files of the fsGroup, emptyDirs, new claims, probes, restarts, and at the end preStop,
 SIGTERM, the grace period and SIGKILL, sidecars last.
 
 What it does not: schedule, balance (a Service's name is the address of its pods), enforce network policies, or watch.
@@ -19,7 +19,8 @@ import docker
 import httpx2
 from docker.models.containers import Container
 
-from tests.chart.rendering import Rendered
+from tests.chart.rendering import NAMESPACE, Rendered
+from tests.support.kubernetes import Signer
 
 _SLEEP = "import signal; signal.pause()"
 
@@ -28,14 +29,24 @@ class Kubelet:
     """One node with one network, on which pods of one rendering run."""
 
     def __init__(
-        self, client: docker.DockerClient, chart: Rendered, secrets: dict[str, dict[str, str]], directory: Path
+        self,
+        client: docker.DockerClient,
+        chart: Rendered,
+        secrets: dict[str, dict[str, str]],
+        directory: Path,
+        *,
+        config_maps: dict[str, dict[str, str]] | None = None,
+        signer: Signer | None = None,
     ) -> None:
+        """`secrets` and `config_maps` are the user's; `signer` is the cluster's, for tokens of accounts."""
         self.client = client
         self.chart = chart
         self.directory = directory
         self.pods: list[Pod] = []
         self._count = 0
         self._files: dict[tuple[str, str], dict[str, str]] = {("secret", name): data for name, data in secrets.items()}
+        self._files |= {("configMap", name): data for name, data in (config_maps or {}).items()}
+        self.signer = signer
         for each in chart.all("ConfigMap"):
             self._files["configMap", each["metadata"]["name"]] = each["data"]
         self.network = client.networks.create(f"zcode-{os.getpid()}-{directory.name}", driver="bridge")
@@ -153,9 +164,22 @@ class Pod:
                     name: name for name in data
                 }
                 for name, source in items.items():
-                    (path / name).write_text(data[source])
-                    shutil.chown(path / name, 0, group)
-                    (path / name).chmod(volume[kind]["defaultMode"])
+                    self._write(path / name, data[source], volume[kind]["defaultMode"])
+        for source in volume.get("projected", {}).get("sources", []):
+            self._write(path / source["serviceAccountToken"]["path"], self._token(source), 0o640)
+
+    def _write(self, path: Path, content: str, mode: int) -> None:
+        path.write_text(content)
+        shutil.chown(path, 0, self.spec["securityContext"]["fsGroup"])
+        path.chmod(mode)
+
+    def _token(self, source: dict[str, Any]) -> str:
+        """Sign a token of the pod's account; it is not renewed, so that a run must be shorter than it lasts."""
+        assert self._node.signer is not None
+        wanted = source["serviceAccountToken"]
+        account = f"{NAMESPACE}/{self.spec['serviceAccountName']}"
+        now = int(time.time())
+        return self._node.signer.token(account, wanted["audience"], iat=now, exp=now + wanted["expirationSeconds"])
 
     def log(self, name: str) -> str:
         return str(self.containers[name].logs().decode(errors="replace"))

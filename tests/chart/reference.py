@@ -9,7 +9,7 @@ A comment above a key describes it. Directives, each a comment line of its own:
     # @items any         a list of anything; `@items string` of texts
     # @enum a, b         one of these
     # @type integer|null instead of the type of the default
-    # @min 1             the least number
+    # @min 1             the least number; `@max` the largest
     # @unused            no template reads it
 """
 
@@ -70,6 +70,8 @@ def schema_of(value: Any, path: str, comments: dict[str, list[str]]) -> dict[str
     schema["type"] = _TYPES[type(value)]
     if (least := directive(lines, "min")) is not None or schema["type"] == "integer":
         schema["minimum"] = int(least or 0)
+    if (largest := directive(lines, "max")) is not None:
+        schema["maximum"] = int(largest)
     if items := directive(lines, "items"):
         schema |= {"items": {} if items == "any" else {"type": items}}
     if isinstance(value, dict):

@@ -28,7 +28,9 @@ FIRST = {  # where a value is most likely to be seen; the other files follow
     "httpRoute": ("httproute",),
     "upstream": ("key-only",),
     "clientKey": ("key-only",),
-    "internalToken": ("credentials-deployment",),
+    "internalAuth": ("credentials-deployment", "issuer-address", "issuer-file", "cert-manager"),
+    "internalTls": ("credentials-deployment", "cert-manager", "captcha"),
+    "internalToken": ("internal-token",),
     "keyring": ("sidecar", "jobs"),
     "valkey": ("valkey", "valkey-ephemeral"),
 }
@@ -38,6 +40,8 @@ OTHER = {  # a value of the right kind where "another text" would not be one
     "config": {"defaultModel": "other"},
     "captcha.origin": "https://other.example.org",
     "store.url": "redis://other:6379",
+    "internalAuth.jwks.url": "https://other.example.org/keys",
+    "internalAuth.expirationSeconds": 1200,
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}}],
     "imagePullSecrets": ["other"],
     "global.imagePullSecrets": ["other"],
@@ -46,10 +50,13 @@ OTHER = {  # a value of the right kind where "another text" would not be one
 }
 PEER = [{"podSelector": {"matchLabels": {"app": "other"}}}]
 LISTS: dict[str, list[Any]] = {  # lists of something else than named things
-    **{name: PEER for name in ("dns", "metricsFrom", "captchaPageFrom", "clientsFrom")},  # noqa: C420 -- see RUF024
+    **{name: PEER for name in ("dns", "apiServer", "metricsFrom", "captchaPageFrom", "clientsFrom")},  # noqa: C420 -- see RUF024
     **{name: ["other.example.org"] for name in ("hosts", "hostnames")},
 }
-ALSO = {"valkey.enabled": {"store": {"url": "redis://other:6379"}}}  # what a change cannot be without
+ALSO = {  # what a change cannot be without
+    "valkey.enabled": {"store": {"url": "redis://other:6379"}},
+    "internalTls.certManager.enabled": {"internalTls": {"credentialsSecret": "other", "captchaSecret": "other"}},
+}
 
 
 def leaves(value: Any, path: str, comments: dict[str, list[str]]) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,8 @@ from tests.chart.rendering import CHART, NEW, Refused, Rendered, render, run_hel
 
 SECRET = {"keyring": {"existingSecret": "k"}, "store": {"url": "redis://r:6379"}}
 
+DEPLOYMENT = SECRET | {"credentials": {"mode": "deployment"}, "internalTls": {"credentialsSecret": "t"}}
+
 
 @pytest.mark.parametrize(
     ("values", "words"),
@@ -23,9 +25,25 @@ SECRET = {"keyring": {"existingSecret": "k"}, "store": {"url": "redis://r:6379"}
         (SECRET | {"store": {"url": "redis://r", "urlSecret": {"name": "s"}}}, "store.urlSecret.name are both set"),
         ({"credentials": {"mode": "none"}, "clientKey": {"existingSecret": "c"}}, "set upstream.existingSecret"),
         ({"credentials": {"mode": "none"}, "upstream": {"existingSecret": "u"}}, "set clientKey.existingSecret"),
-        (SECRET | {"credentials": {"mode": "deployment"}}, "internalToken.existingSecret is missing"),
+        (DEPLOYMENT | {"internalAuth": {"mode": "token"}}, "internalToken.existingSecret is missing"),
+        (DEPLOYMENT | {"internalTls": {}}, "internalTls.credentialsSecret is missing"),
+        (SECRET | {"captcha": {"enabled": True}}, "internalTls.captchaSecret is missing"),
         (
-            SECRET | {"captcha": {"enabled": True}, "internalToken": {"existingSecret": "t"}},
+            DEPLOYMENT | {"internalTls": {"certManager": {"enabled": True}}},
+            "internalTls.certManager.issuerRef.name is missing",
+        ),
+        (DEPLOYMENT | {"gateway": {"serviceAccount": {"create": False}}}, "gateway.serviceAccount: with internalAuth"),
+        (DEPLOYMENT | {"internalAuth": {"jwks": {"url": "https://i/keys"}}}, "internalAuth.issuer is missing"),
+        (DEPLOYMENT | {"internalAuth": {"jwks": {"configMap": "c"}}}, "internalAuth.issuer is missing"),
+        (
+            DEPLOYMENT | {"internalAuth": {"issuer": "i", "jwks": {"url": "https://i/keys", "configMap": "c"}}},
+            "internalAuth.jwks.configMap are both set",
+        ),
+        (DEPLOYMENT | {"internalAuth": {"issuer": "i", "jwks": {"url": "http://i/keys"}}}, "must begin with https://"),
+        (DEPLOYMENT | {"internalAuth": {"expirationSeconds": 300}}, "expirationSeconds"),
+        (DEPLOYMENT | {"internalAuth": {"expirationSeconds": 86400}}, "expirationSeconds"),
+        (
+            SECRET | {"captcha": {"enabled": True}, "internalTls": {"captchaSecret": "t"}},
             "captcha.keySecret.name is missing",
         ),
         (

@@ -60,7 +60,7 @@ def containers(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
 def test_captcha_reaches_sentinels_that_ask_for_a_password() -> None:
     sets = {
         "captcha": {"enabled": True, "keySecret": {"name": "k"}, "store": {"existingSecret": "zcode-redis-captcha"}},
-        "internalToken": {"existingSecret": "t"},
+        "internalTls": {"credentialsSecret": "t", "captchaSecret": "t"},
     }
     pod = render("redis-sentinel", sets).one("Deployment", "-captcha")["spec"]["template"]["spec"]
     (container,) = [each for each in pod["containers"] if each["name"] == "captcha"]

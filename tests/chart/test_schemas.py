@@ -10,6 +10,7 @@ from tests.chart.rendering import CI, NEW, OLD, Rendered, render
 
 # Secrets and ConfigMaps that a user brings along, by values file.
 FOREIGN = ("zcode-", "ours", "more", "llm-tls")
+KUBERNETES = ("ConfigMap", "kube-root-ca.crt")  # which every namespace has
 
 
 @pytest.mark.parametrize("kube", [OLD, "1.31.0", "1.34.0", NEW])
@@ -95,7 +96,8 @@ def test_every_mount_has_its_volume_and_every_volume_its_use(name: str) -> None:
 @pytest.mark.parametrize("name", CI)
 def test_what_pods_refer_to_is_in_the_chart_or_the_users(name: str) -> None:
     chart = render(name)
-    made = {(each["kind"], each["metadata"]["name"]) for each in chart.objects}
+    made = {(each["kind"], each["metadata"]["name"]) for each in chart.objects} | {KUBERNETES}
+    made |= {("Secret", each["spec"]["secretName"]) for each in chart.all("Certificate")}
     for where, pod in chart.pods():
         account = pod["spec"].get("serviceAccountName", "ours")
         assert ("ServiceAccount", account) in made or account in ("ours", "default"), where

@@ -14,6 +14,8 @@ FIXED = {
     "StatefulSet": ("selector", "serviceName", "volumeClaimTemplates"),
     "Service": ("clusterIP",),
 }
+LATER = ("internalAuth", "internalTls")  # what the released chart does not know; it knew a shared token only
+BEFORE = {"internalToken": {"existingSecret": "zcode-internal"}}
 
 
 def fixed_fields(chart: Rendered) -> dict[tuple[str, str], dict[str, Any]]:
@@ -28,8 +30,9 @@ def fixed_fields(chart: Rendered) -> dict[tuple[str, str], dict[str, Any]]:
 @pytest.mark.parametrize("package", RELEASED, ids=lambda path: path.name)
 @pytest.mark.parametrize("name", CI)
 def test_an_upgrade_from_a_released_chart_changes_nothing_that_is_fixed(package: Path, name: str) -> None:
+    known = {key: value for key, value in values_of(name).items() if key not in LATER} | BEFORE
     try:
-        before = Rendered(template(values_of(name), kube=NEW, apis=APIS, chart=package))
+        before = Rendered(template(known, kube=NEW, apis=APIS, chart=package))
     except Refused:
         return  # a feature that the released chart does not have yet
     old, new = fixed_fields(before), fixed_fields(render(name))

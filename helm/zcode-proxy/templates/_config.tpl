@@ -31,7 +31,7 @@
 {{- if eq .Values.credentials.mode "sidecar" -}}
 unix:/run/zcode-proxy/credentials.sock
 {{- else -}}
-http://{{ include "zcode.fullname" . }}-credentials:8081
+{{ ternary "https" "http" .Values.internalTls.enabled }}://{{ include "zcode.fullname" . }}-credentials:8081
 {{- end -}}
 {{- end -}}
 

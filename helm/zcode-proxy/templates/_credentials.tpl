@@ -10,8 +10,7 @@ env:
   - name: ZCODE_CREDENTIALS_SOCKET
     value: /run/zcode-proxy/credentials.sock
   {{- else }}
-  - name: ZCODE_CREDENTIALS_TOKEN_FILE
-    value: /run/secrets/internal/{{ .Values.internalToken.key }}
+  {{- include "zcode.calledEnv" (list . "credentials") | nindent 2 }}
   {{- end }}
   {{- include "zcode.extraEnv" (list . $part) | nindent 2 }}
 {{- include "zcode.envFrom" (list . $part) }}
@@ -30,9 +29,8 @@ volumeMounts:
   - name: sockets
     mountPath: /run/zcode-proxy
   {{- else }}
-  - name: internal-token
-    mountPath: /run/secrets/internal
-    readOnly: true
+  {{- include "zcode.internalTokenMount" . | nindent 2 }}
+  {{- include "zcode.calledMounts" . | nindent 2 }}
   {{- end }}
   {{- with $part.extraVolumeMounts }}
   {{- tpl (toYaml .) $ | nindent 2 }}
@@ -50,14 +48,4 @@ volumeMounts:
 {{- if $gateway.keda.enabled }}{{ $gateways = $gateway.keda.minReplicas }}{{ end -}}
 {{- add $gateways (ternary .Values.captcha.replicas 0 .Values.captcha.enabled) -}}
 {{- end -}}
-{{- end -}}
-
-{{/* The token that our processes show each other over TCP; a file, so that a new one is used without a restart. */}}
-{{- define "zcode.internalTokenVolume" -}}
-- name: internal-token
-  secret:
-    secretName: {{ tpl .Values.internalToken.existingSecret . }}
-    defaultMode: 0440
-    items:
-      - {key: {{ .Values.internalToken.key }}, path: {{ .Values.internalToken.key }}}
 {{- end -}}

@@ -48,11 +48,22 @@
 
 {{- define "zcode.ingress.captcha" -}}
 {{ include "zcode.from" (list . "gateway") }}
+{{- if .Values.internalTls.enabled }}
+  ports:
+    - {port: peers, protocol: TCP}
+{{- with .Values.networkPolicy.captchaPageFrom }}
+- from:
+    {{- tpl (toYaml .) $ | nindent 4 }}
+  ports:
+    - {port: captcha, protocol: TCP}
+{{- end }}
+{{- else }}
 {{- with .Values.networkPolicy.captchaPageFrom }}
     {{- tpl (toYaml .) $ | nindent 4 }}
 {{- end }}
   ports:
     - {port: captcha, protocol: TCP}
+{{- end }}
 {{ include "zcode.ingress.metrics" (ternary (list . "captcha-admin" "cred-admin") (list . "captcha-admin") (eq .Values.credentials.mode "sidecar")) }}
 {{- end -}}
 
@@ -109,7 +120,7 @@
 {{- if .Values.captcha.enabled }}
 {{ include "zcode.to" (list . "captcha") }}
   ports:
-    - {port: captcha, protocol: TCP}
+    - {port: {{ ternary "peers" "captcha" .Values.internalTls.enabled }}, protocol: TCP}
 {{- end }}
 {{- if .Values.simulator.enabled }}
 {{ include "zcode.to" (list . "simulator") }}
@@ -121,14 +132,23 @@
 {{- end }}
 {{- end -}}
 
+{{/* Where callers' tokens are verified with keys of the API server. */}}
+{{- define "zcode.egress.apiServer" -}}
+{{- if include "zcode.asksApiServer" . }}
+{{ tpl (toYaml .Values.networkPolicy.apiServer) . }}
+{{- end }}
+{{- end -}}
+
 {{- define "zcode.egress.credentials" -}}
 {{ include "zcode.egress.upstream" . }}
 {{ include "zcode.egress.store" . | trim }}
+{{- include "zcode.egress.apiServer" . }}
 {{- end -}}
 
 {{- define "zcode.egress.captcha" -}}
 {{ include "zcode.egress.store" . | trim }}
 {{ include "zcode.egress.upstream" . }}
+{{- include "zcode.egress.apiServer" . }}
 {{- if eq .Values.credentials.mode "deployment" }}
 {{ include "zcode.to" (list . "credentials") }}
   ports:

@@ -37,8 +37,39 @@
 {{- if and (eq $mode "none") (not .Values.clientKey.existingSecret) }}
 - with credentials.mode=none one client key is all there is: set clientKey.existingSecret, or nobody but the pod itself is served
 {{- end }}
-{{- if and (or (eq $mode "deployment") .Values.captcha.enabled) (not .Values.internalToken.existingSecret) }}
-- internalToken.existingSecret is missing: a Secret with a random token (32 characters or more) that our processes show each other over the network
+{{- $auth := .Values.internalAuth -}}
+{{- $tls := .Values.internalTls -}}
+{{- if and (include "zcode.onNetwork" .) (eq $auth.mode "token") (not .Values.internalToken.existingSecret) }}
+- internalToken.existingSecret is missing: a Secret with a random token (32 characters or more) that our processes show each other over the network; or set internalAuth.mode=serviceAccount
+{{- end }}
+{{- if include "zcode.byAccount" . }}
+{{- $calling := dict "gateway" true "captcha" (and .Values.captcha.enabled (eq $mode "deployment")) }}
+{{- range $component, $calls := $calling }}
+{{- $account := (index $.Values $component).serviceAccount }}
+{{- if and $calls (not $account.create) (not $account.name) }}
+- {{ $component }}.serviceAccount: with internalAuth.mode=serviceAccount it needs an account of its own, because every pod of the namespace may have the default one; set create or name
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $auth.jwks.url $auth.jwks.configMap }}
+- internalAuth.jwks.url and internalAuth.jwks.configMap are both set; keep one
+{{- end }}
+{{- if and (or $auth.jwks.url $auth.jwks.configMap) (not $auth.issuer) }}
+- internalAuth.issuer is missing: keys alone do not say whose tokens are meant (kubectl get --raw /.well-known/openid-configuration)
+{{- end }}
+{{- if and $auth.jwks.url (not (hasPrefix "https://" $auth.jwks.url)) }}
+- internalAuth.jwks.url must begin with https://: who can change the keys can be anybody
+{{- end }}
+{{- if and $tls.enabled (not $tls.certManager.enabled) }}
+{{- $named := dict "credentials" (eq $mode "deployment") "captcha" .Values.captcha.enabled }}
+{{- range $component, $there := $named }}
+{{- if and $there (not (index $tls (printf "%sSecret" $component))) }}
+- internalTls.{{ $component }}Secret is missing: a Secret with tls.crt, tls.key and ca.crt of the {{ $component }} service; or let cert-manager make it (internalTls.certManager), or set internalTls.enabled=false where a mesh encrypts
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $tls.enabled $tls.certManager.enabled (not $tls.certManager.issuerRef.name) }}
+- internalTls.certManager.issuerRef.name is missing: the Issuer or ClusterIssuer of the certificates
 {{- end }}
 {{- if and .Values.captcha.enabled (not .Values.captcha.keySecret.name) }}
 - captcha.keySecret.name is missing: a Secret with a random text (32 characters or more) that seals tokens and sessions

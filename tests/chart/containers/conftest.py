@@ -13,6 +13,8 @@ import pytest
 from tests.chart.engine import built, engine
 from tests.chart.kubelet import Kubelet
 from tests.chart.rendering import render
+from tests.support.certificates import Authority
+from tests.support.kubernetes import ISSUER, Signer
 from tests.support.redis_server import Server
 
 USERS = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl"
@@ -22,7 +24,8 @@ SETS = {
     "simulator": {"enabled": True, "paceMs": 5},
     "upstream": {"existingSecret": "zcode-plan"},
     "clientKey": {"existingSecret": "zcode-client"},
-    "internalToken": {"existingSecret": "zcode-internal"},
+    "internalAuth": {"issuer": ISSUER, "jwks": {"configMap": "zcode-issuer-keys"}, "expirationSeconds": 3600},
+    "internalTls": {"captchaSecret": "zcode-captcha-tls"},
     "captcha": {
         "enabled": True,
         "keySecret": {"name": "zcode-captcha"},
@@ -56,7 +59,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelet]:
         lines = (f"aclfile {directory / 'users.acl'}", f"bind 127.0.0.1 {host}", "protected-mode no")
         with Server(directory / "redis", *lines) as redis:
             chart = render("sidecar", SETS | {"store": {"url": f"redis://{host}:{redis.port}"}})
-            kubelet = Kubelet(docker, chart, _secrets(passwords), directory)
+            signer = Signer()
+            keys = {"zcode-issuer-keys": {"jwks.json": json.dumps({"keys": [signer.jwk]})}}
+            own = _secrets(passwords) | {"zcode-captcha-tls": _certificate(directory)}
+            kubelet = Kubelet(docker, chart, own, directory, config_maps=keys, signer=signer)
             try:
                 yield kubelet
             finally:
@@ -73,9 +79,16 @@ def _secrets(passwords: dict[str, str]) -> dict[str, dict[str, str]]:
         "zcode-redis-captcha": {"password": passwords["ZR-CAP"]},
         "zcode-plan": {"api-key": "simulated.key"},
         "zcode-client": {"client-key": CLIENT_KEY},
-        "zcode-internal": {"token": secrets.token_urlsafe(32)},
         "zcode-captcha": {"captcha.key": secrets.token_urlsafe(32)},
     }
+
+
+def _certificate(directory: Path) -> dict[str, str]:
+    """Return what cert-manager would put into the captcha service's Secret."""
+    (directory / "tls").mkdir()
+    authority, cert, key = Authority(directory / "tls"), directory / "tls" / "crt", directory / "tls" / "key"
+    authority.write(cert, key, "rel-zcode-proxy-captcha-peers")
+    return {"tls.crt": cert.read_text(), "tls.key": key.read_text(), "ca.crt": authority.file.read_text()}
 
 
 @pytest.fixture(scope="session")

@@ -173,13 +173,51 @@ def test_a_stream_outlives_the_deletion_of_its_pod(fresh: Pod, path: str) -> Non
     assert ["gateway", "credentials"] == list(codes), "the sidecar goes last"
 
 
-def test_the_captcha_service_is_ready_with_a_redis_user_of_its_own(node: Kubelet, claimed: Pod) -> None:
+@pytest.fixture(scope="session")
+def captcha(node: Kubelet, claimed: Pod) -> Pod:
     assert claimed
     pod = node.run("captcha", node.chart.one("Deployment", "-captcha")["spec"]["template"])
     pod.wait_ready()
+    return pod
 
-    answer = httpx2.get(f"http://{pod.address}:8082/captcha", timeout=10, trust_env=False, follow_redirects=False)
+
+def test_the_captcha_service_is_ready_with_a_redis_user_of_its_own(captcha: Pod) -> None:
+    answer = httpx2.get(f"http://{captcha.address}:8082/captcha", timeout=10, trust_env=False, follow_redirects=False)
+
     assert answer.status_code < 500
+
+
+def _asked(pod: Pod, container: str, **environ: str) -> tuple[int, str]:
+    """Ask the captcha service from a container, with what is mounted there."""
+    command = [
+        PYTHON,
+        "-I",
+        "-m",
+        "services",
+        "captcha",
+        "status",
+        "--json",
+        "--config",
+        "/etc/zcode-proxy/config.yaml",
+    ]
+    code, output = pod.containers[container].exec_run(command, environment=environ)
+    return int(code), output.decode()
+
+
+def test_a_gateway_is_known_to_the_captcha_service_by_its_account_over_tls(gateway: Pod, captcha: Pod) -> None:
+    code, said = _asked(gateway, "gateway")
+    assert (code, json.loads(said)["waiting"]) == (0, 0), said
+
+    code, said = _asked(gateway, "gateway", ZCODE_CAPTCHA_TOKEN_FILE="/run/secrets/captcha-ca/ca.crt")
+    assert (code, "no token, or a wrong one" in said) == (69, True), said
+    code, said = _asked(gateway, "gateway", ZCODE_CAPTCHA_ADDRESS=f"https://{captcha.address}:8083")
+    assert (code, "its certificate is not trusted" in said) == (69, True), said
+
+
+def test_a_command_in_the_captcha_services_own_pod_is_known_too(captcha: Pod) -> None:
+    code, said = _asked(captcha, "captcha")
+
+    assert code == 0, said
 
 
 @pytest.mark.parametrize("name", ["refuses", "streams"])

@@ -3,11 +3,13 @@
 {{- define "zcode.captchaEnv" -}}
 - name: ZCODE_CREDENTIALS_ADDRESS
   value: {{ include "zcode.credentialsAddress" . }}
-- name: ZCODE_CAPTCHA_TOKEN_FILE
-  value: /run/secrets/internal/{{ .Values.internalToken.key }}
+{{- include "zcode.calledEnv" (list . "captcha") }}
+{{- if .Values.internalTls.enabled }}
+- name: ZCODE_CAPTCHA_PEER_PORT
+  value: "8083"
+{{- end }}
 {{- if eq .Values.credentials.mode "deployment" }}
-- name: ZCODE_CREDENTIALS_TOKEN_FILE
-  value: /run/secrets/internal/{{ .Values.internalToken.key }}
+{{- include "zcode.callingEnv" (list . "credentials") }}
 {{- end }}
 - name: ZCODE_CAPTCHA_KEY_FILE
   value: /run/secrets/captcha/{{ .Values.captcha.keySecret.key }}
@@ -19,7 +21,11 @@
 {{- end -}}
 
 {{- define "zcode.captchaMounts" -}}
-- {name: internal-token, mountPath: /run/secrets/internal, readOnly: true}
+{{- include "zcode.internalTokenMount" . }}
+{{- include "zcode.calledMounts" . }}
+{{- if eq .Values.credentials.mode "deployment" }}
+{{- include "zcode.callingMounts" (list . "credentials") }}
+{{- end }}
 - {name: captcha-key, mountPath: /run/secrets/captcha, readOnly: true}
 - {name: captcha-state, mountPath: /var/lib/zcode-proxy}
 {{- include "zcode.ownStoreMounts" (list . .Values.captcha "captcha-store") }}
@@ -29,7 +35,11 @@
 {{- end -}}
 
 {{- define "zcode.captchaVolumes" -}}
-{{ include "zcode.internalTokenVolume" . }}
+{{- include "zcode.internalTokenVolume" . }}
+{{- include "zcode.calledVolumes" (list . "captcha") }}
+{{- if eq .Values.credentials.mode "deployment" }}
+{{- include "zcode.callingVolumes" (list . "credentials") }}
+{{- end }}
 - name: captcha-key
   secret:
     secretName: {{ tpl .Values.captcha.keySecret.name . }}

@@ -1,3 +1,11 @@
+{{/* The services that a gateway calls over the network, as JSON. */}}
+{{- define "zcode.called" -}}
+{{- $called := list -}}
+{{- if eq .Values.credentials.mode "deployment" }}{{ $called = append $called "credentials" }}{{ end -}}
+{{- if .Values.captcha.enabled }}{{ $called = append $called "captcha" }}{{ end -}}
+{{- toJson $called -}}
+{{- end -}}
+
 {{- define "zcode.gatewayEnv" -}}
 env:
   {{- if .Values.clientKey.existingSecret }}
@@ -13,14 +21,12 @@ env:
     value: {{ include "zcode.credentialsAddress" . }}
   {{- end }}
   {{- if eq .Values.credentials.mode "deployment" }}
-  - name: ZCODE_CREDENTIALS_TOKEN_FILE
-    value: /run/secrets/internal/{{ .Values.internalToken.key }}
+  {{- include "zcode.callingEnv" (list . "credentials") | nindent 2 }}
   {{- end }}
   {{- if .Values.captcha.enabled }}
   - name: ZCODE_CAPTCHA_ADDRESS
-    value: http://{{ include "zcode.fullname" . }}-captcha:{{ .Values.captcha.service.port }}
-  - name: ZCODE_CAPTCHA_TOKEN_FILE
-    value: /run/secrets/internal/{{ .Values.internalToken.key }}
+    value: {{ include "zcode.captchaAddress" . }}
+  {{- include "zcode.callingEnv" (list . "captcha") | nindent 2 }}
   {{- end }}
   {{- if .Values.gateway.store.existingSecret }}
   {{- include "zcode.ownStoreEnv" (list . .Values.gateway "gateway-store") | nindent 2 }}
@@ -43,10 +49,9 @@ env:
 - name: sockets
   mountPath: /run/zcode-proxy
 {{- end }}
-{{- if or (eq .Values.credentials.mode "deployment") .Values.captcha.enabled }}
-- name: internal-token
-  mountPath: /run/secrets/internal
-  readOnly: true
+{{- with include "zcode.called" . | fromJsonArray }}
+{{- include "zcode.internalTokenMount" $ }}
+{{- include "zcode.callingMounts" (concat (list $) .) }}
 {{- end }}
 {{- if eq .Values.credentials.mode "none" }}
 - name: usage
@@ -85,8 +90,9 @@ env:
     sizeLimit: 1Mi
 {{ include "zcode.storeVolumes" . }}
 {{- end }}
-{{- if or (eq .Values.credentials.mode "deployment") .Values.captcha.enabled }}
-{{ include "zcode.internalTokenVolume" . }}
+{{- with include "zcode.called" . | fromJsonArray }}
+{{- include "zcode.internalTokenVolume" $ }}
+{{- include "zcode.callingVolumes" (concat (list $) .) }}
 {{- end }}
 {{- if eq .Values.credentials.mode "none" }}
 # Usage, where no store takes it: of this pod, until it ends.
