@@ -46,7 +46,7 @@ _ADVICE: Final = {
 
 
 class Turn(msgspec.Struct):
-    """One turn: who, the blocks, and the index of its first item, for what is said of it."""
+    """One turn: who, the blocks, and the index of one of its items, for what is said of it."""
 
     role: str  # system, user or assistant
     content: list[Block]
@@ -75,7 +75,6 @@ class Input:
         self._call_id = call_id
         self._calls: dict[str, _Call] = {}  # by the client's id, those of the open turn
         self._answered = 0
-        self._results_at = 0
         self._held: list[Turn] = []
 
     def add(self, item: Item, position: int) -> None:
@@ -163,14 +162,13 @@ class Input:
         if content:
             block["content"] = content
         call.result = block
-        self._results_at = self._results_at if self._answered else position
         self._answered += 1
         if self._answered == len(self._calls):
-            self._settle()
+            self._settle(position)
 
-    def _settle(self) -> None:
+    def _settle(self, position: int) -> None:
         results = [call.result for call in self._calls.values() if call.result is not None]
-        self.turns.append(Turn("user", results, self._results_at))
+        self.turns.append(Turn("user", results, position))
         self.turns += self._held
         self._calls, self._held, self._answered = {}, [], 0
 

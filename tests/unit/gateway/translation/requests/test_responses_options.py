@@ -8,6 +8,7 @@ import pytest
 from services.gateway.dialect import Thinking
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
+from services.gateway.translation.requests.responses_reasoning import Carried, sealed
 from tests.support.responses_requests import USER, function, request, sent, to_anthropic, to_openai
 from tests.support.rich_requests import RESPONSES_RICH
 from tests.support.spoilt_json import Spoiler
@@ -144,6 +145,7 @@ def test_who_the_user_is(fields: dict[str, Any], user: str | None) -> None:
         ("low", {"thinking": Thinking.GLM}, {"thinking": {"type": "enabled"}, "reasoning_effort": "low"}, ()),
         ("minimal", {"thinking": Thinking.EFFORT}, {"reasoning_effort": "low"}, ("reasoning.effort=low",)),
         ("none", {"thinking": Thinking.EFFORT, "efforts": ("none", "low")}, {"reasoning_effort": "none"}, ()),
+        ("none", {"thinking": Thinking.EFFORT}, {"reasoning_effort": "low"}, ("reasoning.effort",)),
         ("high", {"thinking": Thinking.NONE}, {}, ("reasoning.effort",)),
     ],
 )
@@ -221,6 +223,14 @@ def test_thinking_is_turned_off_where_a_verifying_upstream_would_miss_it() -> No
 
     assert sent(out)["thinking"] == {"type": "disabled"}
     assert "reasoning.effort" in out.dropped
+
+    thought = {"type": "reasoning", "summary": [], "encrypted_content": sealed(Carried("why", "sig"))}
+    kept = to_anthropic(
+        request(USER, thought, *items[1:], reasoning={"effort": "high"}),
+        thinking=Thinking.EFFORT,
+        verify_signatures=True,
+    )
+    assert sent(kept)["thinking"] == {"type": "adaptive"}
 
 
 def test_the_answer_says_the_request_again() -> None:

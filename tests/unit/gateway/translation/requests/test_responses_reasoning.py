@@ -26,6 +26,7 @@ def test_what_was_sealed_is_opened_again(carried: Carried) -> None:
         "zcode1." + base64.b64encode(b'{"thinking":"\xff"}').decode(),
         "zcode1." + base64.b64encode(b"[" * 100_000).decode(),
         "zcode1.é",
+        "zcode1.e30=\n",
     ],
 )
 def test_what_this_gateway_did_not_write_stays_closed(content: str) -> None:
