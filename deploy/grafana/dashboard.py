@@ -315,6 +315,13 @@ ROWS: list[tuple[str, list[Panel]]] = [
                 [(f"{gauge('zcode_certificate_expiry_timestamp_seconds', 'file', 'min')} - time()", "{{file}}")],
                 {"kind": "stat", "runbook": "certificate-ends"},
             ),
+            (
+                "Keys of callers' tokens: age",
+                "s",
+                8,
+                [(f"time() - {gauge('zcode_issuer_keys_read_timestamp_seconds', 'pod', 'min')}", "{{pod}}")],
+                {"kind": "stat", "runbook": "issuer-keys-old"},
+            ),
         ],
     ),
     (

@@ -72,7 +72,7 @@ async def _serve(
     async with running_alone(settings, credentials) as service, Tasks() as tasks:
         seen = instruments("captcha", service.registry)
         Certificates(_certificates(settings, credentials), service.registry)
-        accounts = accounts_of(settings.captcha.service_accounts, AUDIENCE, tasks)
+        accounts = accounts_of(settings.captcha.service_accounts, AUDIENCE, tasks, service.registry)
         with contextlib.closing(seen):
             return await serve_listeners(
                 *listeners(settings, service, health := Health(), accounts=accounts, traced=seen.traced),

@@ -52,12 +52,19 @@ def families_of_services() -> "dict[str, tuple[Family, ...]]":
     """Return every family by the service that exports it."""
     from services.captcha import metrics as captcha  # noqa: PLC0415 - as above
     from services.chassis import certificates, otlp, telemetry  # noqa: PLC0415 - heavy imports stay out of the other commands
+    from services.chassis.peer import issuer_keys  # noqa: PLC0415 - as above
     from services.credentials import metrics as credentials  # noqa: PLC0415 - as above
     from services.gateway import gate_metrics, quota_poller, reloading, usage_book  # noqa: PLC0415 - as above
     from services.gateway import metrics as gateway  # noqa: PLC0415 - as above
 
     return {
-        "every process": (*telemetry.CHASSIS, *telemetry.PROCESS, *otlp.FAMILIES, *certificates.FAMILIES),
+        "every process": (
+            *telemetry.CHASSIS,
+            *telemetry.PROCESS,
+            *otlp.FAMILIES,
+            *certificates.FAMILIES,
+            *issuer_keys.FAMILIES,
+        ),
         "gateway": (
             *gateway.FAMILIES,
             *reloading.FAMILIES,

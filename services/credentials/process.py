@@ -220,7 +220,7 @@ def listeners(
     if listen.token_file is None:
         generate(tokens)
     tls = server_tls_of("credentials.tls", listen.tls)
-    accounts = accounts_of(listen.service_accounts, AUDIENCE, service.tasks)
+    accounts = accounts_of(listen.service_accounts, AUDIENCE, service.tasks, service.registry)
     app = create_app(service.broker, tokens=TokenFile(tokens), store=service.store, accounts=accounts)
     gateways = Listener(app=traced(app), host=listen.host, port=listen.port, uds=listen.socket, tls=tls)
     admin = Listener(

@@ -14,12 +14,23 @@ from typing import Any, Final
 import httpx2
 import jwt
 import msgspec
+from prometheus_client import CollectorRegistry
 
 from services.chassis.clock import Clock, SystemClock
 from services.chassis.peer.service_accounts import KeysAway, ServiceAccounts, usable_keys
 from services.chassis.peer.settings import ServiceAccountSettings
 from services.chassis.process import Tasks
+from services.chassis.telemetry import Family, Gauge
 from services.chassis.text_file import read_text
+
+READ: Final = Family(
+    name="zcode_issuer_keys_read_timestamp_seconds",
+    kind="gauge",
+    help="When the keys that verify ServiceAccount tokens were last read, seconds since the epoch; "
+    "until the first time, when that was begun.",
+    unit="seconds",
+)
+FAMILIES: Final = (READ,)
 
 EVERY: Final = 300.0  # seconds
 AT_MOST: Final = 10.0  # seconds between two tries
@@ -53,6 +64,7 @@ class IssuerKeys:
         self._tasks = tasks
         self._clock: Clock = clock or SystemClock()
         self._issuer: Issuer | None = None
+        self.read_at = self._clock.now()
         self._tried = float("-inf")  # monotonic
         self._fault = ""
         self._fetching: asyncio.Task[None] | None = None
@@ -91,6 +103,7 @@ class IssuerKeys:
                 _log.warning("keys of ServiceAccount tokens: %s", error)
             self._fault = str(error)
         else:
+            self.read_at = self._clock.now()
             if self._fault:
                 _log.info("keys of ServiceAccount tokens: they can be had again")
             self._fault = ""
@@ -107,11 +120,15 @@ def source_of(settings: ServiceAccountSettings) -> Source:
     return lambda: _from_file(settings)
 
 
-def accounts_of(settings: ServiceAccountSettings, audience: str, tasks: Tasks) -> ServiceAccounts | None:
+def accounts_of(
+    settings: ServiceAccountSettings, audience: str, tasks: Tasks, registry: CollectorRegistry | None = None
+) -> ServiceAccounts | None:
     """Return what verifies the tokens of the accounts that may call, None where there are none. On a running loop."""
     if not settings.allow:
         return None
     keys = IssuerKeys(source_of(settings), tasks)
+    if registry is not None:
+        Gauge(READ, registry, lambda: keys.read_at)
     _ = tasks.start(keys.follow(), name="issuer keys")
     return ServiceAccounts(keys, audience=audience, allow=settings.allow)
 

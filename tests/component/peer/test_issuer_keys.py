@@ -9,11 +9,13 @@ with the first who waits for it; a token for the API server that is read once; t
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.chassis.peer.issuer_keys import AT_MOST, EVERY, IssuerKeys, SourceAway, accounts_of, source_of
 from services.chassis.peer.service_accounts import KeysAway
@@ -48,6 +50,24 @@ async def test_keys_and_issuer_come_from_the_api_server(cluster: ApiServer, task
     assert accounts is not None
     assert await accounts.check(cluster.token(GATEWAY, AUDIENCE)) == GATEWAY
     assert accounts_of(ServiceAccountSettings(), AUDIENCE, tasks) is None
+
+
+async def test_when_they_were_read_is_to_be_seen(cluster: ApiServer, tasks: Tasks) -> None:
+    registry, clock = CollectorRegistry(), ManualClock()
+    assert accounts_of(cluster.settings, AUDIENCE, tasks, registry) is not None
+    assert (registry.get_sample_value("zcode_issuer_keys_read_timestamp_seconds") or 0) > time.time() - 60
+    keys = IssuerKeys(source_of(cluster.settings), tasks, clock=clock)
+    begun = keys.read_at
+    clock.advance(1000)
+    cluster.down = True
+    with pytest.raises(KeysAway):
+        await keys.find("unknown")
+    assert keys.read_at == begun
+    cluster.down = False
+    clock.advance(1000)
+    await keys.find("unknown")
+
+    assert keys.read_at == clock.now()
 
 
 async def test_a_known_key_costs_no_call(cluster: ApiServer, tasks: Tasks) -> None:
