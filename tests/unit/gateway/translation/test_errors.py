@@ -409,6 +409,16 @@ def test_a_response_that_never_began_fails_in_two_events(fault: Fault, code: str
     assert last["response"]["id"] == "resp_r"
 
 
+def test_a_responses_client_is_told_when_a_used_up_plan_is_whole_again() -> None:
+    used_up = encode({"error": {"code": "1308", "message": "used up"}})
+    fault = read_fault(429, used_up, now=NOW, headers=[(b"retry-after", b"90")])
+    error = msgspec.json.decode(error_body(WireFormat.RESPONSES, fault, "r")[2])["error"]
+
+    assert (error["type"], error["resets_at"]) == ("usage_limit_reached", int(NOW) + 90)
+    assert "resets_at" not in msgspec.json.decode(error_body(OPENAI, fault, "r")[2])["error"]
+    assert read_fault(429, used_up, headers=[(b"retry-after", b"90")]).resets_at is None
+
+
 @given(st.integers(200, 599), st.binary(max_size=200))
 def test_no_bytes_break_the_reading(status: int, body: bytes) -> None:
     fault = read_fault(status, body, now=NOW)
