@@ -169,6 +169,7 @@ async def serve(
         try:
             await server.start()
             freeze_garbage()
+            _log.info("serving on %s", ", ".join(site.address for site in server.sites))
             if on_started is not None:
                 on_started(server)
             await signals.stop.wait()

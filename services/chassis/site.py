@@ -93,6 +93,12 @@ class Site:
         """Requests whose application call has not returned."""
         return len(self._state.tasks)
 
+    @property
+    def address(self) -> str:
+        """Where it listens, once bound: the socket's path, or host and port."""
+        host = self.listener.host
+        return self.listener.uds or f"{f'[{host}]' if ':' in host else host}:{self.port}"
+
     def bind(self) -> None:
         """Take the address, without listening on it yet, so that a taken one is known before anything else starts."""
         if self.listener.uds is not None:

@@ -36,8 +36,8 @@ def create(
     name: Annotated[str, typer.Option(help="What you call it.", callback=_name, show_default=False)],
     owner: Annotated[str, typer.Option(help="Whose it is.", callback=_plain, show_default=False)] = "",
     models: Annotated[
-        str, typer.Option(help="The only models it may ask for, with commas between.", show_default="all")
-    ] = "",
+        str | None, typer.Option(help="The only models it may ask for, with commas between.", show_default="all")
+    ] = None,
     expires: Annotated[str, typer.Option(help=f"When it ends: {lifetimes.FORMS}.", show_default="never")] = "",
     config: ConfigOption = None,
     server: ServerOption = None,
@@ -63,7 +63,9 @@ def create(
         expires_at = lifetimes.end_of(expires, time.time()) if expires else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--expires") from None
-    wanted = tuple(dict.fromkeys(model.strip() for model in models.split(",") if model.strip()))
+    wanted = tuple(dict.fromkeys(model.strip() for model in (models or "").split(",") if model.strip()))
+    if models is not None and not wanted:  # a variable that is empty, and no wish for every model
+        raise typer.BadParameter("names no model; leave it out to allow all", param_hint="--models")
     with store_failures():
         request = KeyRequest(name=name, owner=owner, models=wanted, expires_at=expires_at)
         new = run(keys_session.create(desk, request))

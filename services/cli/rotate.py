@@ -94,6 +94,10 @@ def credential(
     desk = office.Office(settings_or_exit(config, quiet=json), server, token_file)
     with store_failures():
         kind = run(rotate_session.kind_of(desk, credential_id))
+        if kind != "api_key" and key_file is not None:
+            raise typer.BadParameter(
+                "this is a login, whose key its provider is asked for: leave the option out", param_hint="--key-file"
+            )
         key = new_key(key_file) if kind == "api_key" else None
         done = run(rotate_session.replace(desk, credential_id, key))
     if json:

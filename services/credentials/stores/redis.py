@@ -46,6 +46,7 @@ class RedisStore:
 
     def __init__(self, address: RedisAddress) -> None:
         self._names = KeyNames(address.prefix)
+        self._places = ", ".join(f"{host}:{port}" for host, port in address.hosts)
         self._replicas = address.wait
         self._link = make_link(address, name="zcode-credentials")
         self._changes = Changes(self._link, self._names.channel)
@@ -72,9 +73,9 @@ class RedisStore:
                 return await self._link.primaries()
             except Refusal as error:
                 raise StoreRefused(f"{error}: the user needs the rights in deploy/redis/users.acl") from error
-            except StoreUnavailable:
+            except StoreUnavailable as error:
                 if loop.time() > deadline:
-                    raise
+                    raise StoreUnavailable(f"Redis at {self._places} cannot be used: {error}") from error
             await asyncio.sleep(_AGAIN_AFTER)
 
     async def get(self, kind: str, id_: str) -> Versioned | None:

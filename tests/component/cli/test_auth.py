@@ -340,11 +340,13 @@ def test_a_logins_key_is_asked_for_again_where_it_came_from(laptop: Laptop, run:
     assert laptop.auth("login", "zai").returncode == 0
     (record,) = laptop.listed()
     same = run("rotate", "credential", str(record["id"]), **laptop.environ)
+    given = run("rotate", "credential", str(record["id"]), "--key-file", "none", **laptop.environ)
     laptop.accounts.revoke_keys()  # its owner has deleted it
     other = run("rotate", "credential", str(record["id"]), "--json", **laptop.environ)
     (after,) = laptop.listed()
 
     assert (same.returncode, same.stdout.split(":")[0]) == (0, "the same key as before")
+    assert (given.returncode, "this is a login" in given.stderr) == (2, True), "shown to fail once by ignoring the file"
     assert (other.returncode, json.loads(other.stdout)["changed"]) == (0, True)
     assert after["key"] != record["key"]
     assert after["state"] == "ready"

@@ -150,3 +150,12 @@ def test_as_a_process_of_its_own(run: Run) -> None:
     made = run("keys", "create", "--name", "ci")
 
     assert (made.returncode, len(made.stdout)) == (0, 70)
+
+
+@pytest.mark.parametrize("models", ["", ",", " , "])
+def test_a_list_of_no_models_is_not_all_of_them(cli: Cli, models: str) -> None:
+    """Shown to fail once by: an empty variable in a script, and a key for everything."""
+    refused = cli("keys", "create", "--name", "ci", "--models", models)
+
+    assert (refused.exit_code, "names no model" in refused.stderr) == (2, True)
+    assert json.loads(cli("keys", "list", "--json").stdout) == []

@@ -98,6 +98,16 @@ def test_an_answer_that_nobody_hears_is_no_success(tmp_path: Path, output: str |
     assert (words in done.stderr, len(done.stderr.splitlines())) == (True, 1 if words else 0)
 
 
+def test_a_store_that_does_not_answer_is_named_without_its_password(run: Run) -> None:
+    assert run("init").returncode == 0  # a keyring
+    done = run("auth", "status", ZCODE_STORE_URL="redis://me:canary@127.0.0.1:1/0")
+
+    assert (done.returncode, done.stderr) == (
+        69,
+        "error: Redis at 127.0.0.1:1 cannot be used: Redis did not do it (ConnectionError)\n",
+    )
+
+
 def test_a_secret_on_the_command_line_is_refused_with_advice(run: Run) -> None:
     done = run("serve", "--api-key=canary")
 

@@ -81,12 +81,15 @@ async def test_a_sidecar_starts_from_nothing_serves_and_ends_at_once(tmp_path: P
         async with asyncio.timeout(5):
             code = await child.wait()
         await client.aclose()
+        assert child.stderr is not None
+        said = (await child.stderr.read()).decode()
 
     assert (ready.status_code, ready.json(), alive.status_code) == (200, {"status": "ready", "degraded": []}, 200)
     assert "zcode_credential_events_total" in metrics.text
     assert mode == 0o660
     assert (tmp_path / "state" / "admin.token").stat().st_mode & 0o777 == 0o600
     assert code == 0
+    assert f"serving on {socket}, 127.0.0.1:{port}" in said
 
 
 @pytest.mark.promise("P-60")
