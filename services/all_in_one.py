@@ -184,7 +184,7 @@ def _greet(settings: GatewaySettings, server: Server, *, keys: bool) -> None:
         '    -d \'{"model":"glm-5.2","stream":true,"messages":[{"role":"user","content":"Hello"}]}\'',
         "Claude Code:",
         f"  ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN={'<client key>' if closed else 'any'} claude",
-        "Others: zcode-proxy env opencode | codex | cline | openai",
+        "Others: zcode-proxy env codex | opencode | cline | openai",
         "",
     ]
     sys.stderr.write("\n".join(lines) + "\n")

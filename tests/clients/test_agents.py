@@ -4,19 +4,22 @@ Real coding agents complete a tool round trip through the gateway, in every dial
 The simulator asks each agent to run a command that writes a file; the agent runs it and brings its output back.
 """
 
+import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.chassis.secret import Secret
+from services.cli.clients import Guide
 from services.gateway.wire.formats import WireFormat
 from services.simulator.app import Simulator
 from services.simulator.script import Script
 from tests.support.answer_tee import Answer
 from tests.support.gateway import RunningGateway, gateway_thread
-from tests.support.npm_clients import AGENTS, CLAUDE_CODE, CODEX, QWEN_OPENAI, Agent
+from tests.support.npm_clients import AGENTS, CLAUDE_CODE, CODEX, QWEN_OPENAI, Agent, Invocation
 from tests.support.responses_validator import check_responses_stream
 from tests.support.simulated import TEST_SETTINGS
 from tests.support.stream_validators import Seen, check_anthropic_stream, check_openai_stream
@@ -83,6 +86,47 @@ def test_codex_goes_on_by_itself_after_a_stream_that_broke(upstream_format: str,
     assert broken.error is not None
     assert broken.error["message"].startswith("The upstream broke off its answer")
     assert whole.text == run.text
+
+
+# A server of the Model Context Protocol with one tool, whose result no model would guess.
+LUCKY = """
+import json, sys
+
+RESULTS = {
+    "initialize": {"capabilities": {"tools": {}}, "serverInfo": {"name": "lucky", "version": "1"}},
+    "tools/list": {"tools": [{"name": "number", "description": "Says it.", "inputSchema": {"type": "object"}}]},
+    "tools/call": {"content": [{"type": "text", "text": "it is 4711"}]},
+}
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        result = dict(RESULTS.get(asked["method"], {}))
+        if asked["method"] == "initialize":
+            result["protocolVersion"] = asked["params"]["protocolVersion"]
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
+@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
+def test_codex_calls_a_tool_of_an_mcp_server(upstream_format: str, tmp_path: Path):
+    """It offers such tools in a namespace, and wants the call to name both."""
+    server = tmp_path / "lucky.py"
+    server.write_text(LUCKY)
+    section = f"\n[mcp_servers.lucky]\ncommand = {json.dumps(sys.executable)}\nargs = [{json.dumps(str(server))}]\n"
+
+    def prepare(guide: Guide, prompt: str) -> Invocation:
+        plain = CODEX.prepare(guide, prompt)
+        files = {name: text + section for name, text in plain.home_files.items()}
+        return dataclasses.replace(plain, home_files=files)
+
+    with gateway_thread(upstream_format=upstream_format) as gateway:
+        agent = dataclasses.replace(CODEX, prepare=prepare)
+        run = agent.run(gateway.url, KEY, "Call the tool `mcp__lucky__number`", tmp_path / "place")
+
+    assert run.exit_code == 0, str(run)
+    assert "it is 4711" in run.text
+    [item] = [item for item in _checked(CODEX, upstream_format, gateway.answers[0]).blocks if "call_id" in item]
+    assert (item["namespace"], item["name"]) == ("mcp__lucky", "number")
 
 
 @pytest.mark.parametrize(
