@@ -210,7 +210,10 @@ OPENCODE_ANTHROPIC = Agent(
 OPENCODE_OPENAI = Agent(
     "opencode-openai", WireFormat.OPENAI, 1, _opencode("@ai-sdk/openai-compatible"), "opencode", _part
 )
+OPENCODE_RESPONSES = Agent(
+    "opencode-responses", WireFormat.RESPONSES, 1, _opencode("@ai-sdk/openai"), "opencode", _part
+)
 QWEN_ANTHROPIC = Agent("qwen-anthropic", WireFormat.ANTHROPIC, 0, _qwen_code("anthropic"), "claude-code", _result)
 QWEN_OPENAI = Agent("qwen-openai", WireFormat.OPENAI, 0, _qwen_code("openai"), "openai", _result)
 
-AGENTS = (CLAUDE_CODE, CODEX, OPENCODE_ANTHROPIC, OPENCODE_OPENAI, QWEN_ANTHROPIC, QWEN_OPENAI)
+AGENTS = (CLAUDE_CODE, CODEX, OPENCODE_ANTHROPIC, OPENCODE_OPENAI, OPENCODE_RESPONSES, QWEN_ANTHROPIC, QWEN_OPENAI)

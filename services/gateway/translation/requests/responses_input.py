@@ -39,7 +39,7 @@ _CALLS: Final = ("function_call", "custom_tool_call")
 _OUTPUTS: Final = ("function_call_output", "custom_tool_call_output")
 _PAST: Final = ("web_search_call", "image_generation_call", "tool_search_call", "tool_search_output")
 _ADVICE: Final = {
-    "item_reference": "nothing is stored here; send the item itself",
+    "item_reference": "nothing is stored here; send the item itself, as clients do that are told `store: false`",
     "compaction": "only the service that compacted a conversation can read it; send the items",
     "compaction_trigger": "conversations are not compacted here; let the client summarise",
 }
