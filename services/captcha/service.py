@@ -17,7 +17,6 @@ from services.captcha.accounts import Accounts, Leases
 from services.captcha.app import Headed, create_page
 from services.captcha.banks.memory import MemoryBank
 from services.captcha.banks.port import Bank
-from services.captcha.banks.redis import RedisBank
 from services.captcha.fetching import Fetcher
 from services.captcha.issuer import Issuer
 from services.captcha.keys import Keys
@@ -134,10 +133,12 @@ def one_time_link(captcha: CaptchaSettings, store: StoreSettings, provider: str,
     return f"{page_address(captcha)}#{code}"
 
 
-def _bank(settings: ServiceSettings, keys: Keys, clock: Clock) -> MemoryBank | RedisBank:
+def _bank(settings: ServiceSettings, keys: Keys, clock: Clock) -> Bank:
     captcha, store = settings.captcha, settings.store
     if store.url is None or not store.url.startswith(_SHARED):
         return MemoryBank(capacity=captcha.bank, queue=captcha.queue, clock=clock)
+    from services.captcha.banks.redis import RedisBank  # noqa: PLC0415 -- its library is heavy, and a laptop has none
+
     return RedisBank(_address(store), keys, capacity=captcha.bank, queue=captcha.queue)
 
 

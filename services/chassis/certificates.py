@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
 from prometheus_client import CollectorRegistry
 
 from services.chassis.telemetry import Family, Gauge, Readings
@@ -36,6 +35,8 @@ class Certificates:
             changed = path.stat().st_mtime_ns
             known = self._known.get(setting)
             if known is None or known[0] != changed:
+                from cryptography import x509  # noqa: PLC0415 -- heavy, and most processes have no certificate
+
                 first = x509.load_pem_x509_certificates(path.read_bytes())[0]
                 known = self._known[setting] = changed, first.not_valid_after_utc.timestamp()
         except (OSError, ValueError):

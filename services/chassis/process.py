@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a process's main coroutine on uvloop where it exists, else on asyncio's own loop."""
+    gc.enable()  # which `services.__main__` has turned off while everything was imported
     try:
         import uvloop  # noqa: PLC0415 -- absent on Windows and PyPy
     except ImportError:  # pragma: no cover -- the lock holds uvloop wherever the tests run

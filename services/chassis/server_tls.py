@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 
 from services.chassis.file_stamp import Stamp, stamp_of
 from services.chassis.peer.settings import TlsSettings
@@ -104,6 +101,11 @@ def _context(files: CertificateFiles) -> ssl.SSLContext:
 
 def _faults(files: CertificateFiles) -> list[str]:
     """Name what is wrong with certificate and key, better than OpenSSL does."""
+    # Heavy, and most processes serve without TLS.
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
     faults, certificate, key = [], None, None
     try:
         certificate = x509.load_pem_x509_certificates(_read(files.cert))[0]

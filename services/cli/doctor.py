@@ -11,7 +11,6 @@ from services.chassis.settings import Loaded
 from services.cli.checks.configuration import check_configuration
 from services.cli.checks.finding import Finding, Status, skipped
 from services.cli.checks.machine import check_machine
-from services.cli.checks.network import check_network
 from services.cli.configuration import load, source_words
 from services.cli.exits import Exit
 from services.cli.output import as_json, say, table
@@ -59,6 +58,8 @@ def examine(loaded: Loaded[GatewaySettings], source: str, *, offline: bool) -> I
     if offline:
         yield skipped("network", "not looked at (--offline)")
     else:
+        from services.cli.checks.network import check_network  # noqa: PLC0415 -- its imports stay out of other commands
+
         yield from check_network(settings)
     yield from check_machine(settings, os.environ)
 

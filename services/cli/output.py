@@ -10,10 +10,6 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from services.cli.exits import Exit
 
 STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
@@ -21,6 +17,10 @@ STYLES = {"pass": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under headings."""
+    from rich.console import Console  # noqa: PLC0415 -- heavy, and a process that serves prints nothing with it
+    from rich.table import Table  # noqa: PLC0415 -- as above
+    from rich.text import Text  # noqa: PLC0415 -- as above
+
     console = Console()
     if not console.is_terminal:
         for row in (columns, *rows):
@@ -58,5 +58,8 @@ def _write(text: str) -> None:
 
 def complain(text: str, *, kind: str = "error") -> None:
     """Print a line on stderr, `error: …` or `warning: …`."""
+    from rich.console import Console  # noqa: PLC0415 -- as above
+    from rich.text import Text  # noqa: PLC0415 -- as above
+
     style = STYLES["fail" if kind == "error" else "warn"]
     Console(stderr=True, soft_wrap=True).print(Text.assemble((f"{kind}: ", style), text))

@@ -1,6 +1,7 @@
 """Which store a `store.url` names, opened and found fit for use."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -10,8 +11,10 @@ from services.chassis.redis.address import Login, RedisAddress, parse
 from services.credentials.settings import STORE_NAME
 from services.credentials.stores.memory import MemoryStore
 from services.credentials.stores.port import Store, StoreRefused
-from services.credentials.stores.redis import RedisStore
 from services.credentials.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from services.credentials.stores.redis import RedisStore
 
 
 async def open_store(
@@ -44,7 +47,9 @@ async def open_store(
     return store
 
 
-def _redis(address: RedisAddress) -> RedisStore:
+def _redis(address: RedisAddress) -> "RedisStore":
+    from services.credentials.stores.redis import RedisStore  # noqa: PLC0415 -- its library is heavy, a laptop has none
+
     try:
         return RedisStore(address)
     except (OSError, ValueError) as error:  # a TLS file, or the prefix

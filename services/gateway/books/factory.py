@@ -12,7 +12,6 @@ from services.chassis.redis.address import Login, RedisAddress, parse
 from services.chassis.storage import StoreRefused
 from services.gateway.books.memory import MemoryBooks
 from services.gateway.books.port import Books
-from services.gateway.books.redis import RedisBooks
 from services.gateway.books.sqlite import FILE_NAME, SqliteBooks
 
 
@@ -26,6 +25,8 @@ def open_books(
         return MemoryBooks(process=process)
     if url is None or scheme == "sqlite":
         return SqliteBooks(_path(url, directory), process)
+    from services.gateway.books.redis import RedisBooks  # noqa: PLC0415 -- its library is heavy, and most have none
+
     try:
         return RedisBooks(_trusting(parse(url, login), ca_file), process, hours=hours)
     except (OSError, ValueError) as error:

@@ -1,6 +1,5 @@
 """Which transport serves, from the settings."""
 
-from services.gateway.upstream.httpx_transport import HttpxTransport
 from services.gateway.upstream.pooled import PooledTransport
 from services.gateway.upstream.tls import make_tls_context
 from services.gateway.upstream.transport import UpstreamTransport
@@ -14,6 +13,8 @@ def make_transport(kind: str, proxy: str | None, ca_file: str | None, connection
     """
     tls = make_tls_context(ca_file)
     if kind == "httpx" or proxy is not None:
+        from services.gateway.upstream.httpx_transport import HttpxTransport  # noqa: PLC0415 -- heavy, and rarely used
+
         return HttpxTransport(connections=connections, tls=tls, proxy=proxy)
     if kind == "pooled":
         return PooledTransport(connections=connections, tls=tls)
