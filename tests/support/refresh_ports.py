@@ -37,6 +37,7 @@ class Replica:
     def __init__(self, world: "World", disk: int) -> None:
         self.world = world
         self.disk = disk
+        self.alone = False
         self._dead = False
         self._ending: asyncio.Task[None] | None = None
         self._going = asyncio.Event()
@@ -90,6 +91,14 @@ class Replica:
             if not self.world.over:
                 await asyncio.Event().wait()
             raise asyncio.CancelledError
+
+    async def cut_off(self) -> None:
+        """The store is away for this replica alone, for a while."""
+        self.alone = True
+        self.world.say(f"cut off {self.disk}")
+        await asyncio.sleep(self.world.random.uniform(0.0, self.world.rules.outage))
+        self.alone = False
+        self.world.say(f"back {self.disk}")
 
     async def _end(self) -> None:
         await self.broker.aclose()
@@ -151,9 +160,9 @@ class Port:
         await self._replica.passes(counts=counts)
         await asyncio.sleep(chance.uniform(0.0, 0.02))
         await self._replica.passes(counts=counts)
-        if world.away or chance.random() < world.trouble(world.rules.stumbles):
+        if world.away or self._replica.alone or chance.random() < world.trouble(world.rules.stumbles):
             late = chance.choice((None, 0.0, chance.uniform(0.0, 2.0)))
-            if late is not None and not world.deaf:
+            if late is not None and not world.deaf and not self._replica.alone:
                 self._later(late, name, args, words)
             if counts:
                 world.say(f"stumble {self._replica.disk} {name} {late}")
@@ -199,7 +208,7 @@ class Vendor:
         good = self._use(secrets.refresh_token or "", replica)
         cut = world.random.random() < world.trouble(rules.cut)
         if world.random.random() < world.trouble(rules.away_at_answer):
-            _ = world.tasks.start(world.outage(), name="outage")
+            _ = world.tasks.start(replica.cut_off() if rules.alone else world.outage(), name="outage")
         await asyncio.sleep(world.random.uniform(0.0, 1.0))
         await replica.passes()
         if cut:

@@ -43,6 +43,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     outages: int = 0
     outage: float = 20.0  # how long the store stays away, at most
     away_at_answer: float = 0.0  # of the provider's answers find the store away
+    alone: bool = False  # then it is away for that replica only
     stumbles: float = 0.0  # of the store's calls
     unreachable: float = 0.0  # of the provider's calls
     cut: float = 0.0  # of its answers
@@ -191,7 +192,8 @@ class World:
             await asyncio.sleep(1.0)
             record = await self.read()
             anew = (record.refreshed_at or 0.0) > peace + 20.0 and record.secrets.refresh_token == self.vendor.current
-            settled = record.state is State.LOGIN_REQUIRED or anew
+            back = self.clock.now() > peace + self.rules.outage  # whoever may still bring what it got
+            settled = (record.state is State.LOGIN_REQUIRED and back) or anew
         await asyncio.sleep(5.0)  # who has just given up says so
         record = await self.read()
         return Outcome(
