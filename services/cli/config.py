@@ -9,7 +9,7 @@ from services.chassis.settings_document import Fault
 from services.cli.configuration import load, report, source_words
 from services.cli.exits import Exit
 from services.cli.output import as_json, complain, say, table
-from services.cli.serve import ConfigArgument
+from services.cli.serve import ConfigArgument, NamedConfig
 from services.gateway.settings import VARIABLES, GatewaySettings
 
 app = typer.Typer(no_args_is_help=True, help="Check, show and explain the configuration.")
@@ -25,12 +25,13 @@ Keys belong into the environment or into files of their own (apiKeyFile and so o
 
 
 @app.command()
-def check(config: ConfigArgument = None, *, json: JsonOption = False) -> None:
+def check(config: ConfigArgument = None, *, json: JsonOption = False, named: NamedConfig = None) -> None:
     """
     Look for mistakes in the file and the environment: all of them at once, each with its line.
 
     Leaves with 64 when there are any.
     """
+    config = config or named
     loaded = load(config)
     if json:
         as_json(
@@ -57,9 +58,10 @@ def show(
     *,
     json: JsonOption = False,
     changed: Annotated[bool, typer.Option("--changed", help="Only what is not a default.")] = False,
+    named: NamedConfig = None,
 ) -> None:
     """Print the configuration in force, secrets masked, and where each value comes from."""
-    loaded = load(config)
+    loaded = load(config or named)
     report(loaded, warnings=not json)
     listed = [
         (row, loaded.place(row.path))

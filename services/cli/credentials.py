@@ -7,10 +7,10 @@ from services.cli.auth import ConfigOption
 from services.cli.configuration import settings_or_exit
 from services.cli.exits import Exit
 from services.cli.output import complain, say
-from services.cli.serve import ConfigArgument
+from services.cli.serve import ConfigArgument, NamedConfig
 
 
-def credentials(config: ConfigArgument = None) -> None:
+def credentials(config: ConfigArgument = None, *, named: NamedConfig = None) -> None:
     """
     Run the credentials service alone: beside a gateway as its sidecar, or for several gateways.
 
@@ -21,7 +21,7 @@ def credentials(config: ConfigArgument = None) -> None:
       zcode-proxy credentials /etc/zcode-proxy/config.yaml
       zcode-proxy gateway     /etc/zcode-proxy/config.yaml
     """
-    settings = settings_or_exit(config)
+    settings = settings_or_exit(config or named)
     from services.credentials import process  # noqa: PLC0415 - the server's imports stay out of the other commands
     from services.credentials_setup import credentials_settings, login_providers  # noqa: PLC0415 - as above
 

@@ -14,7 +14,7 @@ from services.cli.checks.machine import check_machine
 from services.cli.configuration import load, source_words
 from services.cli.exits import Exit
 from services.cli.output import as_json, say, table
-from services.cli.serve import ConfigArgument
+from services.cli.serve import ConfigArgument, NamedConfig
 from services.gateway.settings import GatewaySettings
 
 
@@ -23,12 +23,14 @@ def doctor(
     *,
     offline: Annotated[bool, typer.Option("--offline", help="Speak to no other machine.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    named: NamedConfig = None,
 ) -> None:
     """
     Find out why something does not work: configuration, key, addresses, network, clock, this machine.
 
     Reads only; nothing is changed, no key is sent, no tokens are used. Leaves with 1 when a check fails.
     """
+    config = config or named
     findings = list(examine(load(config), source_words(config), offline=offline))
     if json:
         as_json(

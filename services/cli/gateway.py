@@ -8,10 +8,10 @@ from services.chassis.trust import CaFileUnusable
 from services.cli.configuration import SettingsSource, settings_or_exit
 from services.cli.exits import Exit
 from services.cli.output import complain
-from services.cli.serve import ConfigArgument, PortOption, listening_options, require_key
+from services.cli.serve import ConfigArgument, NamedConfig, PortOption, listening_options, require_key
 
 
-def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
+def gateway(config: ConfigArgument = None, *, port: PortOption = None, named: NamedConfig = None) -> None:
     """
     Run the gateway alone: the process that a cluster runs many of.
 
@@ -22,6 +22,7 @@ def gateway(config: ConfigArgument = None, *, port: PortOption = None) -> None:
 
     With `credentials.address` it gets logins and client keys from a credentials service.
     """
+    config = config or named
     settings = settings_or_exit(config, listening_options(port))
     # The server's imports stay out of the other commands.
     from services.gateway import leasing, process, start_plan_passes  # noqa: PLC0415

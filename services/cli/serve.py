@@ -20,6 +20,10 @@ ConfigArgument = Annotated[
         show_default=False,
     ),
 ]
+NamedConfig = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="CONFIG.YAML", help="The same, as other commands take it.", show_default=False),
+]
 PortOption = Annotated[
     int | None,
     typer.Option("--port", "-p", min=0, max=65535, help="Port for clients, over server.port; 0: any free one."),
@@ -59,6 +63,7 @@ def serve(
         bool, typer.Option("--demo", help="Use the built-in simulator as upstream: no account, no key.")
     ] = False,
     port: PortOption = None,
+    named: NamedConfig = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Log what happens inside, and each request's headers without their secrets.")
     ] = False,
@@ -79,7 +84,7 @@ def serve(
       zcode-proxy env claude-code   (in another terminal: how to point Claude Code here)
     """
     level = {"logging.level": ("--debug", "debug")} if debug else {}
-    settings = settings_or_exit(config, listening_options(port) | level)
+    settings = settings_or_exit(config or named, listening_options(port) | level)
     if not demo:
         require_key(settings, logins=True)
     from services import all_in_one  # noqa: PLC0415 - the server's imports stay out of the other commands

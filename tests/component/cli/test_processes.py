@@ -108,6 +108,15 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(run: Run) ->
     )
 
 
+@pytest.mark.parametrize(
+    "command", [("serve",), ("gateway",), ("credentials",), ("config", "check"), ("config", "show")]
+)
+def test_the_configuration_may_be_named_as_an_option_everywhere(run: Run, command: tuple[str, ...]) -> None:
+    done = run(*command, "--config", "none.yaml")
+
+    assert (done.returncode, "none.yaml" in done.stderr) == (64, True)
+
+
 def test_a_secret_on_the_command_line_is_refused_with_advice(run: Run) -> None:
     done = run("serve", "--api-key=canary")
 
