@@ -59,6 +59,7 @@ def _requests(planted: _Planted) -> Iterator[dict[str, Any]]:
         {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c1", "content": planted.tool},
     ]
+    yield from _responses(planted, key)
     for path in ("/v1/messages", "/v1/chat/completions"):
         target = f"{path}?secret={planted.query}"
         for stream in (True, False):
@@ -69,6 +70,24 @@ def _requests(planted: _Planted) -> Iterator[dict[str, Any]]:
         yield {"url": target, "headers": {"authorization": planted.wrong_key}, "json": body}
     yield {"url": "/v1/chat/completions", "headers": key, "json": body | {"messages": tools}}
     yield {"url": f"/v1/nothing?secret={planted.query}", "headers": key, "json": body}
+
+
+def _responses(planted: _Planted, key: dict[str, str]) -> Iterator[dict[str, Any]]:
+    target = f"/v1/responses?secret={planted.query}"
+    call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": json.dumps({"a": planted.tool})}
+    said = [
+        {"role": "user", "content": planted.prompt},
+        {"type": "reasoning", "summary": [], "encrypted_content": planted.prompt},
+        call,
+    ]
+    body = {"model": "glm-5.2", "input": planted.prompt, "metadata": {"a": planted.prompt}}
+    for stream in (True, False):
+        yield {"url": target, "headers": key, "json": body | {"stream": stream}}
+    answered = [*said, {"type": "function_call_output", "call_id": "c1", "output": planted.tool}]
+    yield {"url": target, "headers": key, "json": body | {"input": answered}}
+    for broken in ([planted.broken], said, [{"type": "message", "role": "user", "content": [planted.broken]}]):
+        yield {"url": target, "headers": key, "json": body | {"input": broken}}
+    yield {"url": target, "headers": {"authorization": planted.wrong_key}, "json": body}
 
 
 def _refusals(url: str, planted: _Planted) -> list[bytes]:
