@@ -27,22 +27,6 @@ class Part(msgspec.Struct, gc=False):
     filename: str | None = None
 
 
-class Item(msgspec.Struct):
-    """An item of the input. A message need not say that it is one."""
-
-    type: str = "message"
-    role: str | None = None
-    content: str | list[Part] | None = None
-    summary: list[Part] | None = None
-    encrypted_content: str | None = None
-    call_id: str | None = None
-    name: str | None = None
-    namespace: str | None = None
-    arguments: str | None = None
-    input: str | None = None  # of a custom tool's call
-    output: str | list[Part] | None = None
-
-
 class Grammar(msgspec.Struct):
     """`format` of a custom tool: plain text, or text under a grammar."""
 
@@ -61,6 +45,23 @@ class Tool(msgspec.Struct):
     strict: bool | None = None
     format: Grammar | None = None
     tools: "list[Tool] | None" = None  # of a namespace
+
+
+class Item(msgspec.Struct):
+    """An item of the input. A message need not say that it is one."""
+
+    type: str = "message"
+    role: str | None = None
+    content: str | list[Part] | None = None
+    summary: list[Part] | None = None
+    encrypted_content: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    arguments: str | None = None
+    input: str | None = None  # of a custom tool's call
+    output: str | list[Part] | None = None
+    tools: list[Tool] | None = None  # of additional_tools
 
 
 class ToolChoice(msgspec.Struct):

@@ -88,6 +88,8 @@ class Input:
             self._output(item, position, path)
         elif item.type == "reasoning":
             self._assistant(self._reasoning(item), position)
+        elif item.type == "additional_tools":
+            pass  # `responses_tools` offers them
         elif item.type in _PAST:
             self._dropped.append(f"input.{item.type}")
         else:

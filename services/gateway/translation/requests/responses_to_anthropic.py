@@ -40,7 +40,7 @@ def responses_to_anthropic(
     dropped: list[str] = []
     found = options.asked(body, limits, dropped)
     request = found.request
-    offer = offered(request, dialect, limits, dropped)
+    offer = offered(request, found.items, dialect, limits, dropped)
     names = ToolNames((tool.function.name for tool in offer.tools), dialect.tool_name_max)
     conversation = _conversation(found, dialect, names, limits, dropped)
     told = _told(request, found.effort, wished(request.tool_choice, offer), offered=bool(offer.tools))

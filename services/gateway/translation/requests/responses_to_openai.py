@@ -35,7 +35,7 @@ def responses_to_openai(
     dropped: list[str] = []
     found = options.asked(body, limits, dropped)
     request = found.request
-    offer = offered(request, dialect, limits, dropped)
+    offer = offered(request, found.items, dialect, limits, dropped)
     names = ToolNames([tool.function.name for tool in offer.tools], dialect.tool_name_max)
     told = _told(request, offer, wished(request.tool_choice, offer))
     tools = translate_tools(told, dialect, names, limits, dropped)

@@ -5,12 +5,14 @@ What a Responses client offers as tools: one flat list of functions, and what ea
 |---------------------------------------|------------------------------------------------------------------------------|
 | function                              | itself                                                                       |
 | custom (free text, maybe a grammar)   | a function with one string, `input`; the grammar goes into its description   |
+| additional_tools in the input         | the same as tools of the request                                             |
 | namespace of either                   | each of its tools, as `<namespace>__<name>`                                  |
 | web_search, image_generation, …       | nothing, and named: the model can do without them                            |
 | any other that runs at the vendor's   | refused: its use is what the client asked for                                |
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -21,7 +23,7 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
 from services.gateway.translation.requests.openai_tools import Declared
 from services.gateway.wire.openai import Function
-from services.gateway.wire.responses import Grammar, ResponsesRequest, Tool, ToolChoice
+from services.gateway.wire.responses import Grammar, Item, ResponsesRequest, Tool, ToolChoice
 
 _DISPENSABLE: Final = ("web_search", "image_generation", "tool_search")
 _FREE_TEXT: Final = msgspec.Raw(
@@ -53,11 +55,22 @@ def flat_name(name: str, namespace: str | None) -> str:
     return f"{namespace}__{name}" if namespace else name
 
 
-def offered(request: ResponsesRequest, dialect: Dialect, limits: RequestLimits, dropped: list[str]) -> Offer:
-    """Return what is offered on, in order; a tool that is left out is named in `dropped`."""
+def offered(
+    request: ResponsesRequest, items: Sequence[Item], dialect: Dialect, limits: RequestLimits, dropped: list[str]
+) -> Offer:
+    """
+    Return what is offered on, in order; a tool that is left out is named in `dropped`.
+
+    Tools that an item of the input adds are offered from the beginning: no upstream knows any other time.
+    """
     offer = Offer([], {})
     names: set[str] = set()
-    for path, tool, namespace in _flat(request.tools or [], "tools", None, dropped):
+    added = (
+        _flat(item.tools or [], f"input.{at}.tools", None, dropped)
+        for at, item in enumerate(items)
+        if item.type == "additional_tools"
+    )
+    for path, tool, namespace in chain(_flat(request.tools or [], "tools", None, dropped), *added):
         if not tool.name:
             raise TranslationError(f"{path}.name: Field required", param=f"{path}.name")
         name = flat_name(tool.name, namespace)

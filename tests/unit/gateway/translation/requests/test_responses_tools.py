@@ -5,7 +5,7 @@ import pytest
 from services.gateway.translation.context import ShownTool
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
-from tests.support.responses_requests import Json, function, request, sent, to_anthropic, to_openai
+from tests.support.responses_requests import USER, Json, function, request, sent, to_anthropic, to_openai
 
 CUSTOM: Json = {"type": "custom", "name": "patch", "description": "Edits."}
 SPACE: Json = {"type": "namespace", "name": "n", "description": "d", "tools": [function(), {**CUSTOM, "name": "p"}]}
@@ -25,6 +25,17 @@ def test_tools_become_one_flat_list_in_order(translate: Any) -> None:
         "n__f": ShownTool("f", "n"),
         "n__p": ShownTool("p", "n", custom=True),
     }
+
+
+@pytest.mark.parametrize("translate", [to_anthropic, to_openai])
+def test_tools_that_the_input_adds_are_offered_too(translate: Any) -> None:
+    added = {"type": "additional_tools", "role": "developer", "tools": [function("g"), SPACE]}
+    out = translate(request(added, USER, {**added, "tools": None}, tools=[function()]))
+
+    assert names(sent(out)) == ["f", "g", "n__f", "n__p"]
+    with pytest.raises(TranslationError) as refused:
+        translate(request(added, USER, tools=[function("g")]))
+    assert refused.value.param == "input.0.tools.0.name"
 
 
 @pytest.mark.parametrize(
