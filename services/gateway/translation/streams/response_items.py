@@ -12,6 +12,7 @@ from services.gateway.translation.context import ResponseContext, ResponsesConte
 from services.gateway.translation.requests.responses_reasoning import Carried, sealed
 from services.gateway.translation.streams.events import Finish, StopReason, Usage
 from services.gateway.translation.streams.fold import Block, Kind
+from services.gateway.translation.streams.free_text import free_text
 from services.gateway.translation.streams.tool_input import is_json
 
 _encode: Final = msgspec.json.encode
@@ -89,23 +90,6 @@ def call_item(ident: str, block: Block, shape: ResponsesContext, status: str | N
     if shown.custom:
         return {"type": "custom_tool_call", **item, "input": free_text(block.text) if status is None else ""}
     return {"type": "function_call", **item, "arguments": arguments}
-
-
-class _FreeText(msgspec.Struct):
-    """The arguments of the function that stands for a custom tool."""
-
-    input: str
-
-
-_FREE_TEXT: Final = msgspec.json.Decoder(_FreeText)
-
-
-def free_text(arguments: str) -> str:
-    """Return a custom tool's input; arguments that are not what the function takes are the input themselves."""
-    try:
-        return _FREE_TEXT.decode(arguments).input
-    except (msgspec.DecodeError, RecursionError):
-        return arguments
 
 
 def is_shown(block: Block, shape: ResponsesContext) -> bool:

@@ -11,7 +11,7 @@ Writes an answer as a client of the Responses API wants it: typed events, or one
     Signature           reasoning       close; where asked for, the item carries the signature in encrypted_content
     RedactedReasoning   any             close, an item with encrypted_content alone, where it was asked for
     ToolStart           any             close, output_item.added
-    ToolArguments       call            function_call_arguments.delta; those of a custom tool wait for their end
+    ToolArguments       call            function_call_arguments.delta, or custom_tool_call_input.delta
     ToolEnd             call            close
     UsageSeen, Finish   any             remembered
     End                 any             close; a refusal; response.completed or response.incomplete with all items
@@ -52,6 +52,7 @@ from services.gateway.translation.streams.events import (
     UsageSeen,
 )
 from services.gateway.translation.streams.fold import Answer, Block, Kind
+from services.gateway.translation.streams.free_text import FreeText, free_text
 from services.gateway.translation.streams.response_items import ResponseBody
 
 _encode: Final = msgspec.json.encode
@@ -70,7 +71,6 @@ class ResponsesWriter:
         "_body",
         "_context",
         "_created",
-        "_custom",
         "_delta",
         "_finish",
         "_id",
@@ -82,6 +82,7 @@ class ResponsesWriter:
         "_request_id",
         "_shape",
         "_signature",
+        "_text",
         "_texts",
         "_tool",
         "_usage",
@@ -104,7 +105,7 @@ class ResponsesWriter:
         self._parts: list[str] = []  # the text of the open item
         self._signature = ""
         self._tool = ToolStart("", "")
-        self._custom = False  # the open call is of a custom tool
+        self._text: FreeText | None = None  # of the open call, if it is of a custom tool
         self._texts = False  # visible text has gone out
         self._usage = Usage()
         self._finish = Finish(StopReason.END)
@@ -120,18 +121,20 @@ class ResponsesWriter:
             if type(event) is TextDelta:
                 if self._open is not _TEXT:
                     self._begin_text(out)
-                self._add(event.text, _TEXT_TAIL, out)
+                self._parts.append(event.text)
+                self._say(event.text, _TEXT_TAIL, out)
             elif type(event) is ReasoningDelta:
                 if self._open is not _REASONING:
                     self._begin_reasoning(out)
                 if not self._parts:
                     self._begin_reasoning_part(out)
-                self._add(event.text, _TAIL, out)
+                self._parts.append(event.text)
+                self._say(event.text, _TAIL, out)
             elif type(event) is ToolArguments:
-                if self._custom:
-                    self._parts.append(event.fragment)
-                else:
-                    self._add(event.fragment, _TAIL, out)
+                self._parts.append(event.fragment)
+                said = event.fragment if self._text is None else self._text.feed(event.fragment)
+                if said:
+                    self._say(said, _TAIL, out)
             else:
                 self._other(event, out)
         return b"".join(out)
@@ -140,8 +143,8 @@ class ResponsesWriter:
         """Return a keep-alive: a comment, because this protocol has no event for it."""
         return _COMMENT
 
-    def _add(self, text: str, tail: bytes, out: list[bytes]) -> None:
-        self._parts.append(text)
+    def _say(self, text: str, tail: bytes, out: list[bytes]) -> None:
+        """Write a delta of the open item."""
         self._number += 1
         head, middle = self._delta
         out += (head, b"%d" % self._number, middle, _encode(text), tail)
@@ -233,7 +236,7 @@ class ResponsesWriter:
         custom = shown is not None and shown.custom
         word = "custom_tool_call_input" if custom else "function_call_arguments"
         self._begin(Kind.TOOL, f"response.{word}.delta", out)
-        self._tool, self._custom = event, custom
+        self._tool, self._text = event, FreeText() if custom else None
         block = Block(kind=Kind.TOOL, text="", id=event.id, name=event.name)
         self._item("added", _encode(items.call_item(self._id, block, self._shape, "in_progress")), out)
 
@@ -266,14 +269,14 @@ class ResponsesWriter:
         self._whole(block, out)
 
     def _close_call(self, block: Block, out: list[bytes]) -> None:
-        if self._custom:
-            text = items.free_text(block.text)
-            if text:
-                self._add(text, _TAIL, out)
+        if self._text is not None:
+            text = free_text(block.text)
+            if text and not (self._text.shaped and self._text.begun):
+                self._say(text, _TAIL, out)  # arguments of another shape: nothing of them has been said
             self._of_item("response.custom_tool_call_input.done", out, input=text)
             return
         if not block.text.strip():
-            self._add("{}", _TAIL, out)
+            self._say("{}", _TAIL, out)
         item = items.call_item(self._id, block, self._shape)
         self._of_item("response.function_call_arguments.done", out, name=item["name"], arguments=item["arguments"])
 
@@ -284,7 +287,7 @@ class ResponsesWriter:
         self._open = None
         self._parts = []
         self._signature = ""
-        self._tool, self._custom = ToolStart("", ""), False
+        self._tool, self._text = ToolStart("", ""), None
 
     # Ends
 

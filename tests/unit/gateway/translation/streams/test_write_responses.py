@@ -174,6 +174,9 @@ def test_a_call_whose_arguments_broke_off_is_incomplete() -> None:
         ('{"input":""}', ""),
         ('{"patch":"x"}', '{"patch":"x"}'),
         ("not json", "not json"),
+        ('{"input":"cut o', "cut o"),
+        ('{"inp', '{"inp'),
+        ("", ""),
     ],
 )
 def test_a_custom_tools_input_is_the_one_string_of_its_arguments(arguments: str, text: str) -> None:
@@ -183,6 +186,14 @@ def test_a_custom_tools_input_is_the_one_string_of_its_arguments(arguments: str,
 
     assert seen.blocks[0]["type"] == "custom_tool_call"
     assert seen.tools[0].arguments == text
+
+
+def test_a_custom_tools_input_is_said_as_it_comes() -> None:
+    machine = writer(shown={"patch": ShownTool("patch", custom=True)})
+    machine.write([START, ToolStart("c", "patch"), ToolArguments('{"input": "*** Be')])
+
+    assert json.loads(machine.write([ToolArguments("gin\\n+é")]).rpartition(b"data: ")[2])["delta"] == "gin\n+é"
+    assert machine.write([ToolArguments('"}')]) == b""
 
 
 def test_a_tool_of_a_namespace_is_called_by_both_of_its_names() -> None:
