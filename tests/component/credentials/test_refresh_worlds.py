@@ -5,10 +5,9 @@ What real processes show in minutes, at moments that chance picks, is tried here
 the store does what it was asked and does not say so, or does it late; replicas are killed, asked to end, or stopped;
 disks are full, or go with their replica. A history follows from its seed: `World(seed, rules)` plays it again.
 
-Shown to fail once by: one try to commit at the end; an answer kept in memory that nobody commits when the disk is full
-(both were so, and are mended); a token that is used again as soon as the store is back after more than a lease (so it
-was, and is mended); a lease given back before the answer is in the store; a spool that is not looked into
-before a token is used again.
+Shown to fail once by: one try to commit at the end; an answer kept in memory that nobody commits when the disk is full; a
+token that is used again as soon as the store is back after more than a lease (so it was, all three, and is mended);
+attempts cancelled at the end; a spool that is looked into only for what the process itself has left there.
 """
 
 import random
