@@ -117,11 +117,15 @@ class Tasks:
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._on_failure(task.get_name(), failure)
 
+    def cancel(self) -> None:
+        """Cancel every task, without waiting for it."""
+        for task in list(self._tasks):
+            task.cancel()
+
     async def aclose(self, *, seconds: float = 2.0) -> bool:
         """Cancel every task and wait so long for them to clean up; returns whether all have ended."""
         tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
+        self.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
         return not any(not task.done() for task in tasks)

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from services.chassis.direct import DirectRoute
 from services.chassis.guard import GuardProtocol
+from services.chassis.handshakes import Handshakes
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.http_guard.timed import Guard
 from services.chassis.listening import bind_tcp, bind_unix, unlink_unix
@@ -22,7 +23,6 @@ _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 4096
 _POLL: Final = 0.01  # seconds between two looks at whether the last connection has gone
-_GOODBYE: Final = 1.0  # seconds that a peer gets to answer the end of TLS
 _CLEAN_UP: Final = 1.0  # seconds that cancelled requests get to put their things away
 
 
@@ -82,6 +82,7 @@ class Site:
         self._socket: socket.socket | None = None
         self.port = 0  # known once bound; stays 0 for a unix socket
         self._server: asyncio.Server | None = None
+        self._handshakes: Handshakes | None = None
         self._alive = False  # the application has started and not yet been shut down
 
     @property
@@ -122,25 +123,20 @@ class Site:
         def connect() -> GuardProtocol:
             return GuardProtocol(self.guard, self._config, self._state, state, loop)
 
+        if self.listener.tls is not None:
+            self._handshakes = Handshakes(self.listener.tls, connect, seconds=self.listener.limits.header_seconds)
+            self._handshakes.start(self._socket, _BACKLOG)
+            return
         listen = loop.create_server if self.listener.uds is None else loop.create_unix_server
-        self._server = await listen(connect, sock=self._socket, backlog=_BACKLOG, **self._tls())
-
-    def _tls(self) -> dict[str, Any]:
-        """Return what the loop must know for TLS; a handshake has as long as a head, because the guard sees neither."""
-        if self.listener.tls is None:
-            return {}
-        handshake = self.listener.limits.header_seconds
-        return {
-            "ssl": self.listener.tls.context,
-            "ssl_handshake_timeout": handshake,
-            "ssl_shutdown_timeout": _GOODBYE,
-        }
+        self._server = await listen(connect, sock=self._socket, backlog=_BACKLOG)
 
     def stop_accepting(self) -> None:
         """Refuse new connections, close idle ones, and let each running request be the last of its connection."""
         self.guard.closing = True
         if self._server is not None:
             self._server.close()
+        if self._handshakes is not None:
+            self._handshakes.stop()
         for connection in list(self._state.connections):
             connection.shutdown()
 
@@ -164,6 +160,8 @@ class Site:
     async def close(self, seconds: float) -> None:
         """Shut the application down, for so long at most, and give the address back."""
         self.guard.stop()
+        if self._handshakes is not None:
+            await self._handshakes.aclose()
         if self._alive:
             self._alive = False
             try:

@@ -2,7 +2,7 @@
 TLS on a listener: who is let in, how a certificate is renewed without a restart, and that nobody is dropped by it.
 
 Shown to fail once by: loading a changed certificate into the context in use; never looking at the files again;
-asking no certificate of clients; loops left to their own deadline for a handshake.
+asking no certificate of clients; loops left to their own deadline for a handshake, or to any number of them.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import httpx2
 import pytest
 from cryptography import x509
 
+from services.chassis.handshakes import MOST
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.server_tls import CertificateFiles, ServerTls
 from tests.support.certificates import Authority
@@ -197,6 +198,38 @@ async def test_who_never_finishes_a_handshake_is_let_go(place: Place) -> None:
         writer.close()
 
     assert 0.2 <= lasted <= 2.0
+
+
+async def test_handshakes_that_are_too_many_cost_nothing_and_keep_nobody_out_for_long(place: Place) -> None:
+    limits = GuardLimits(header_seconds=1.5)
+    async with running_server(RecordingApp(), tls=place.tls(), limits=limits) as server:
+        silent = [await asyncio.open_connection(server.host, server.port) for _ in range(MOST + 50)]
+        handshakes = server.site._handshakes
+        assert handshakes is not None
+        async with asyncio.timeout(1):
+            while handshakes.running + handshakes.refused < MOST + 50:
+                await asyncio.sleep(0.01)
+        assert (handshakes.running, handshakes.refused) == (MOST, 50)
+        ended = await asyncio.gather(*(reader.read() for reader, _ in silent), return_exceptions=True)
+        assert all(end == b"" or isinstance(end, ConnectionError) for end in ended)
+        async with client(server, place.context()) as http:
+            assert (await http.get("/a")).status_code == 200
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_an_end_does_not_wait_for_handshakes(place: Place) -> None:
+    async with running_server(RecordingApp(), tls=place.tls(), drain_seconds=5) as server:
+        silent = [await asyncio.open_connection(server.host, server.port) for _ in range(20)]
+        began = time.monotonic()
+        assert await server.stop()
+        lasted = time.monotonic() - began
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection(server.host, server.port)
+        for _, writer in silent:
+            writer.close()
+
+    assert lasted < 3
 
 
 async def test_a_slow_head_is_refused_over_tls_as_without(place: Place) -> None:
