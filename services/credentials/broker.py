@@ -160,11 +160,11 @@ class Broker:
         said = False
         while left := await self._commits.replay(self._settings.renewal.policy.lease):
             if self._clock.monotonic() >= until:
-                _log.error("ending although %d refreshed logins are not in the store; they are in the spool", left)
+                _log.error("ending although the store lacks refreshed logins: %d; the spool has what a disk took", left)
                 return
             if not said:
                 said = True
-                _log.warning("waiting for the store, which lacks %d refreshed logins", left)
+                _log.warning("waiting for the store, which lacks refreshed logins: %d", left)
             await asyncio.sleep(_LOOK_EVERY)
 
     # -- what gateways ask

@@ -70,6 +70,8 @@ class Replica:
 
     async def passes(self, *, counts: bool = True) -> None:
         """Pass a port: here it dies, ends or stops, if that is its fate; a dead one never comes out."""
+        if self.world.over:
+            raise asyncio.CancelledError
         if counts:
             self._fate = [(after - 1, what) for after, what in self._fate]
         for _, what in [one for one in self._fate if one[0] < 0]:
@@ -88,9 +90,7 @@ class Replica:
         if not self._dead:
             await self._going.wait()
         if self._dead:
-            if not self.world.over:
-                await asyncio.Event().wait()
-            raise asyncio.CancelledError
+            await asyncio.Event().wait()
 
     async def cut_off(self) -> None:
         """The store is away for this replica alone, for a while."""
