@@ -159,6 +159,16 @@ def _knows_keys(client: CredentialsClient) -> bool:
     return bool(client.snapshot.client_keys)
 
 
+def codex_command(base: str, *, closed: bool) -> tuple[str, ...]:
+    """Return the lines of a shell command that starts Codex on a gateway without touching its configuration."""
+    key, named = ("ZCODE_CLIENT_KEY='<client key>' ", ',env_key="ZCODE_CLIENT_KEY"') if closed else ("", "")
+    provider = f'{{name="zcode-proxy",base_url="{base}/v1",wire_api="responses"{named}}}'
+    return (
+        f"{key}codex -c model=glm-5.2 -c model_provider=zcode \\",
+        f"  -c 'model_providers.zcode={provider}'",
+    )
+
+
 def _greet(settings: GatewaySettings, server: Server, *, keys: bool) -> None:
     """Say on a terminal where clients connect and what to try first; `keys`: clients need one of the store's."""
     host = rules.bind_host(settings)
@@ -182,9 +192,11 @@ def _greet(settings: GatewaySettings, server: Server, *, keys: bool) -> None:
         "Try:",
         f"  curl -N {base}/v1/chat/completions{bearer} -H 'content-type: application/json' \\",
         '    -d \'{"model":"glm-5.2","stream":true,"messages":[{"role":"user","content":"Hello"}]}\'',
+        "Codex:",
+        *(f"  {line}" for line in codex_command(base, closed=closed)),
         "Claude Code:",
         f"  ANTHROPIC_BASE_URL={base} ANTHROPIC_AUTH_TOKEN={'<client key>' if closed else 'any'} claude",
-        "Others: zcode-proxy env codex | opencode | cline | openai",
+        "Others, or to keep: zcode-proxy env codex | claude-code | opencode | cline | openai",
         "",
     ]
     sys.stderr.write("\n".join(lines) + "\n")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from services.all_in_one import codex_command
 from services.chassis.secret import Secret
 from services.cli.clients import Guide
 from services.gateway.wire.formats import WireFormat
@@ -19,7 +20,7 @@ from services.simulator.app import Simulator
 from services.simulator.script import Script
 from tests.support.answer_tee import Answer
 from tests.support.gateway import RunningGateway, gateway_thread
-from tests.support.npm_clients import AGENTS, CLAUDE_CODE, CODEX, QWEN_OPENAI, Agent, Invocation
+from tests.support.npm_clients import AGENTS, CLAUDE_CODE, CODEX, QWEN_OPENAI, Agent, Invocation, codex_alone
 from tests.support.responses_validator import check_responses_stream
 from tests.support.simulated import TEST_SETTINGS
 from tests.support.stream_validators import Seen, check_anthropic_stream, check_openai_stream
@@ -86,6 +87,18 @@ def test_codex_goes_on_by_itself_after_a_stream_that_broke(upstream_format: str,
     assert broken.error is not None
     assert broken.error["message"].startswith("The upstream broke off its answer")
     assert whole.text == run.text
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_command_that_serve_prints_starts_codex(*, closed: bool, tmp_path: Path):
+    with gateway_thread(auth={"proxy_api_key": Secret(KEY)} if closed else {}) as gateway:
+        printed = "\n".join(codex_command(gateway.url, closed=closed)).replace("<client key>", KEY)
+        command = printed.replace("codex ", "codex exec --json --skip-git-repo-check ", 1) + " Hello"
+        agent = dataclasses.replace(CODEX, prepare=lambda *_: Invocation(["sh", "-c", command], codex_alone()))
+        run = agent.run(gateway.url, KEY, "", tmp_path)
+
+    assert run.exit_code == 0, str(run)
+    assert run.text.startswith("(simulated answer)")
 
 
 # A server of the Model Context Protocol with one tool, whose result no model would guess.

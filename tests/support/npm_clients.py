@@ -144,6 +144,12 @@ def _codex(guide: Guide, prompt: str) -> Invocation:
     return Invocation(argv, {**_NO_OUTSIDE, **_variables(guide)}, home_files=home_files)
 
 
+def codex_alone() -> dict[str, str]:
+    """Return the variables for a shell that finds Codex, and with which Codex finds nothing outside."""
+    program = Path(_installed("@openai/codex-*/vendor/*/bin/codex"))
+    return {**_NO_OUTSIDE, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
 def _opencode(npm: str) -> Callable[[Guide, str], Invocation]:
     def prepare(guide: Guide, prompt: str) -> Invocation:
         assert guide.file is not None
