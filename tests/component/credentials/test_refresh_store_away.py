@@ -4,6 +4,7 @@ The provider has answered and the store is away: the answer is kept and committe
 Shown to fail once by: not appending to the spool; by removing the entry when a commit was not possible.
 """
 
+import asyncio
 import signal
 from functools import partial
 from pathlib import Path
@@ -73,3 +74,24 @@ async def test_an_answer_outlives_the_store_and_the_replica(redis_arena: Arena) 
 @pytest.mark.promise("P-17")
 async def test_two_hundred_answers_outlive_the_store_and_the_replica(redis_arena: Arena) -> None:
     await _away(redis_arena, 200)
+
+
+@pytest.mark.promise("P-10b")
+async def test_a_replica_that_is_asked_to_end_waits_for_its_store(redis_arena: Arena) -> None:
+    """With a pod goes its disk, so that nobody is there to replay. Shown to fail once by: one try at the end."""
+    redis_arena.provider.set(grace=0.0, expires_in=3600.0)
+    assert redis_arena.redis is not None
+    name = await redis_arena.add()
+    worker = redis_arena.spawn(0, failpoint="refresh.after_answer:1:sleep=0.4", wait=False, lease=5.0)
+    await until(lambda: redis_arena.provider.counts()["granted"], seconds=10)
+    redis_arena.redis.signal(signal.SIGSTOP)
+    await until(partial(_spooled, worker), seconds=10)
+    worker.signal(signal.SIGTERM)
+    await asyncio.sleep(2.0)
+    gone_too_soon = worker.gone
+    redis_arena.redis.signal(signal.SIGCONT)
+    await until(lambda: worker.gone, seconds=15)
+
+    assert not gone_too_soon
+    assert await redis_arena.is_newest(name)
+    assert _spooled(worker) == []
