@@ -29,6 +29,7 @@ def doctor(
     Find out why something does not work: configuration, key, addresses, network, clock, this machine.
 
     Reads only; nothing is changed, no key is sent, no tokens are used. Leaves with 1 when a check fails.
+    Services of ours that are elsewhere (`credentials.address`, `captcha.address`) are asked as a gateway asks them.
     """
     config = config or named
     findings = list(examine(load(config), source_words(config), offline=offline))
@@ -61,8 +62,10 @@ def examine(loaded: Loaded[GatewaySettings], source: str, *, offline: bool) -> I
         yield skipped("network", "not looked at (--offline)")
     else:
         from services.cli.checks.network import check_network  # noqa: PLC0415 -- its imports stay out of other commands
+        from services.cli.checks.services import check_services  # noqa: PLC0415 -- as above
 
         yield from check_network(settings)
+        yield from check_services(settings)
     yield from check_machine(settings, os.environ)
 
 

@@ -187,7 +187,8 @@ def error_of(error: captcha_errors.CaptchaError) -> GatewayError:
         case _:
             return Misconfigured(
                 misconfigured(
-                    f"The captcha service refuses the gateway ({error}): both need the same `captcha.tokenFile`.",
+                    f"The captcha service refuses the gateway ({error}): see `captcha.tokenFile` of both, or its "
+                    "`captcha.serviceAccounts`.",
                     "captcha_misconfigured",
                 )
             )

@@ -4,6 +4,7 @@ A port for gateways alone: with TLS and projected tokens, while the page's port 
 Shown to fail once by: serving gateways' calls on the page's port as well; a command that trusts any certificate.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +27,10 @@ from services.chassis.process import Tasks
 from services.chassis.secret import Secret
 from services.chassis.server import Server
 from services.chassis.trust import Trust
+from services.cli.checks.finding import Status
+from services.cli.checks.services import check_services
 from services.credentials.settings import StoreSettings
+from services.gateway.routing import Plan
 from services.gateway.settings import GatewaySettings
 from services.simulator.app import Simulator
 from services.simulator.captcha import CONFIGS_PATH
@@ -139,3 +143,15 @@ async def test_a_command_beside_the_service_trusts_the_services_own_certificate_
     async with contextlib.aclosing(client_for_people(GatewaySettings(captcha=other, store=ports.store))) as client:
         with pytest.raises(Unavailable, match="not trusted"):
             await client.state(PROVIDER)
+
+
+async def test_doctor_says_whether_the_service_answers_and_why_not(ports: Ports) -> None:
+    captcha = CaptchaSettings(address=ports.peers, token_file=str(ports.token), ca_file=str(ports.authority.file))
+    settings = GatewaySettings(plan=Plan.START, provider=PROVIDER, captcha=captcha)
+    [good] = await asyncio.to_thread(lambda: list(check_services(settings)))
+    ports.cluster.mount(ports.token, GATEWAY, "zr-credentials")
+    [bad] = await asyncio.to_thread(lambda: list(check_services(settings)))
+
+    assert (good.status, "0 requests wait" in good.message) == (Status.GOOD, True)
+    assert (bad.status, "the token is not for zr-captcha" in bad.message) == (Status.FAIL, True)
+    assert "captcha.serviceAccounts.allow" in (bad.advice or "")

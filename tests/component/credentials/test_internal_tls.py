@@ -5,6 +5,7 @@ Shown to fail once by: a client that trusts anybody; a client that reads its tok
 takes a ServiceAccount's token of another audience; a gateway that asks the service for each request.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,10 +18,14 @@ from services.chassis.peer.token_file import TokenFile, generate
 from services.chassis.process import Tasks
 from services.chassis.server_tls import CertificateFiles, ServerTls
 from services.chassis.trust import Trust
+from services.cli.checks.finding import Finding, Status
+from services.cli.checks.services import check_services
 from services.credentials.app import create_app
 from services.credentials.client import CredentialsClient, connect
 from services.credentials.contract import AUDIENCE, Kind, Report, ReportKind
 from services.credentials.errors import Unavailable
+from services.credentials.settings import ListenSettings
+from services.gateway.settings import GatewaySettings
 from services.gateway.snapshot_leases import SnapshotLeases
 from tests.component.credentials.conftest import show
 from tests.support.certificates import Authority
@@ -178,3 +183,30 @@ async def test_a_request_makes_no_hop_to_the_service(deployment: Deployment) -> 
 
     show("C5", len(statuses), deployment.calls - 2)
     assert (set(statuses), deployment.calls, deployment.cluster.asked) == ({200}, 2, 1)
+
+
+async def _examined(deployment: Deployment, **credentials: str) -> Finding:
+    """Return what `doctor` finds of the service, in a thread of its own, because it runs a loop of its own."""
+    found = {"address": deployment.server.url, "token_file": str(deployment.token), **credentials}
+    settings = GatewaySettings(credentials=ListenSettings(**found))
+    [finding] = await asyncio.to_thread(lambda: list(check_services(settings)))
+    return finding
+
+
+async def test_doctor_says_whether_the_service_answers_and_why_not(deployment: Deployment) -> None:
+    trusted = str(deployment.authority.file)
+    good = await _examined(deployment, ca_file=trusted)
+    stranger = await _examined(deployment)
+    deployment.cluster.mount(deployment.token, "llm/another", AUDIENCE)
+    another = await _examined(deployment, ca_file=trusted)
+    nobody = await _examined(deployment, ca_file=trusted, address="https://127.0.0.1:1")
+    no_file = await _examined(deployment, ca_file="/nowhere")
+
+    assert (good.status, "1 credentials, 0 client keys" in good.message) == (Status.GOOD, True)
+    assert [found.status for found in (stranger, another, nobody, no_file)] == [Status.FAIL] * 4
+    assert "its certificate is not trusted" in stranger.message
+    assert "the account llm/another is none of those that may call" in another.message
+    assert "credentials.serviceAccounts.allow" in (another.advice or "")
+    assert "does not answer" in nobody.message
+    assert no_file.message.startswith("credentials.caFile cannot be used")
+    assert "key-1" not in str((good, stranger, another, nobody))
