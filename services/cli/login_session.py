@@ -75,7 +75,10 @@ async def _first_of(
                 return await attempt.run(way)
             except (NotOffered, CannotListen) as error:
                 screen.note(f"{way.value}: {error}; trying another way")
-        return await attempt.run(ways[-1])
+        try:
+            return await attempt.run(ways[-1])
+        except NotOffered as error:
+            raise LoginFailed(f"{error}; without --flow, other ways are tried") from None
 
 
 async def _note(settings: GatewaySettings, event: str, provider: str, *, result: str = "ok") -> None:

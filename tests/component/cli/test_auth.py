@@ -259,6 +259,15 @@ def test_a_login_that_fails_says_why_and_keeps_nothing(laptop: Laptop, behaviour
     assert laptop.listed() == []
 
 
+def test_a_way_that_is_not_offered_says_that_there_are_others(laptop: Laptop) -> None:
+    laptop.accounts.change({"offered": False})
+
+    done = laptop.auth("login", "zai", "--flow", "poll")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("does not offer this (HTTP 404); without --flow, other ways are tried\n")
+
+
 def test_the_start_plan_alone_is_enough_where_it_is_the_plan(laptop: Laptop, tmp_path: Path) -> None:
     laptop.accounts.change({"faults": {"customer": ["code=500"]}})
     config = json.loads((tmp_path / "config.yaml").read_text()) | {"plan": "start-plan"}
