@@ -28,6 +28,7 @@ _ENCRYPTED: Final = "reasoning.encrypted_content"
 _LOGPROBS: Final = "message.output_text.logprobs"
 _WORD: Final = re.compile(r"[A-Za-z0-9_.]{1,64}")
 _HOTTEST: Final = 2.0
+_ITEMS_PER_MESSAGE: Final = 4  # reasoning, text and calls are items of their own
 _ONE_VALUE: Final = (
     "Answer with exactly one JSON value that is valid under the following JSON Schema, and with nothing around it: "
     "no explanation, no code fence.\n"
@@ -98,8 +99,10 @@ def _items(request: ResponsesRequest, limits: RequestLimits) -> list[Item]:
         raise TranslationError("input: Field required", param="input")
     if isinstance(given, str):
         return [Item(role="user", content=given)]
-    if len(given) > limits.messages:
-        raise TranslationError(f"input: at most {limits.messages} items are supported", param="input")
+    most = limits.messages * _ITEMS_PER_MESSAGE
+    if len(given) > most:
+        message = f"input: at most {most} items are supported; shorten the conversation or raise `limits.messages`"
+        raise TranslationError(message, param="input")
     return given
 
 

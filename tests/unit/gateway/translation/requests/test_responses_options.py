@@ -35,7 +35,7 @@ def echoed(body: bytes) -> dict[str, Any]:
         ({"input": None}, "input", "Field required"),
         ({"input": ""}, "input", "Field required"),
         ({"input": []}, "input", "Field required"),
-        ({"input": [USER] * 6}, "input", "at most 5 items"),
+        ({"input": [USER] * 21}, "input", "at most 20 items"),
         ({"previous_response_id": "resp_1"}, "previous_response_id", "send the earlier items in `input`"),
         ({"conversation": "conv_1"}, "conversation", "send the earlier items in `input`"),
         ({"background": True}, "background", "use `stream`"),
@@ -94,6 +94,11 @@ def test_a_body_that_says_one_thing_twice_is_refused(translate: Any) -> None:
 )
 def test_hints_that_are_lost_are_named(translate: Any, fields: dict[str, Any], dropped: tuple[str, ...]) -> None:
     assert translate(request(**fields)).dropped == dropped
+
+
+@both
+def test_as_many_items_as_are_allowed_are_taken(translate: Any) -> None:
+    assert sent(translate(request(*[USER] * 20), limits=RequestLimits(messages=5)))["messages"]
 
 
 def test_limits_and_sampling_are_passed_on() -> None:
