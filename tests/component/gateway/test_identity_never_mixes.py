@@ -14,7 +14,7 @@ import pytest
 
 from services.chassis.secret import Secret
 from services.gateway.wire.formats import WireFormat
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES
 from tests.support.gateway import RunningGateway, running_gateway
 
 pytestmark = pytest.mark.promise("P-36")
@@ -36,6 +36,7 @@ class _Call(msgspec.Struct, frozen=True):
     """One request and what its answer must be like."""
 
     raw: bytes
+    dialect: WireFormat
     marker: str
     stream: bool
     refused: bool
@@ -52,7 +53,7 @@ class _Crowd:
         chance = self._chance
         self._made += 1
         marker = f"m{self._made}x{chance.randrange(10**9)}"
-        dialect = chance.choice((OPENAI, ANTHROPIC))
+        dialect = chance.choice((OPENAI, ANTHROPIC, RESPONSES))
         stream, refused = chance.random() < 0.4, chance.random() < 0.05
         body = self._body(dialect, marker, stream=stream)
         key = f"wrong-{marker}" if refused else _KEY
@@ -61,14 +62,14 @@ class _Crowd:
             f"POST {PATH[dialect]} HTTP/1.1\r\nHost: {marker}.example\r\n{credential}\r\n"
             f"X-Session-Id: {marker}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        return _Call(head.encode() + body, marker, stream, refused)
+        return _Call(head.encode() + body, dialect, marker, stream, refused)
 
     def _body(self, dialect: WireFormat, marker: str, *, stream: bool) -> bytes:
         size = int(_LARGEST ** self._chance.random())  # as many of a byte or ten as of a megabyte
         text = f"{marker} ".ljust(size, "y")
         fields = {
             "model": f"sim:text=answer-{marker};{'pace=1;' if stream and size % 2 else ''}",
-            "messages": [{"role": "user", "content": text}],
+            **({"input": text} if dialect is RESPONSES else {"messages": [{"role": "user", "content": text}]}),
             "stream": stream,
             **({"max_tokens": 100} if dialect is ANTHROPIC else {}),
         }
@@ -102,6 +103,11 @@ def _said(call: _Call, body: bytes) -> str:
     documents = [body]
     if call.stream:
         documents = [line[6:] for line in body.split(b"\n") if line.startswith(b"data: {")]
+    if call.stream and call.dialect is RESPONSES:  # says everything twice: in pieces, and whole in the end
+        events = [msgspec.json.decode(document) for document in documents]
+        pieces = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+        whole = _texts(events[-1]["response"]["output"])
+        return "".join(pieces) if pieces and "".join(pieces) == "".join(whole) else f"{pieces} and {whole}"
     return "".join(text for document in documents for text in _texts(msgspec.json.decode(document)))
 
 
