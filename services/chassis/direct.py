@@ -18,6 +18,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _CONTROLS: Final = bytes({*range(0x20), 0x7F} - set(b"\t"))
 _LENGTH: Final = b"content-length"
+_NAME_OF: Final = itemgetter(0)
 
 Headers = dict[bytes, bytes]  # by name in lower case; of repeated ones the last
 Serve = Callable[["DirectCycle"], Coroutine[Any, Any, None]]
@@ -179,12 +181,9 @@ class DirectCycle:
     def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Make the head of the answer; it goes out with what is written first. Raises ValueError on a bad header."""
         self.started = True
-        lines = [STATUS_LINE[status]]
-        self._chunked = True
-        for name, value in headers:
-            if name == _LENGTH:
-                self._chunked = False
-            lines.append(b"%b: %b\r\n" % (name, value))
+        pairs = tuple(headers)
+        self._chunked = _LENGTH not in map(_NAME_OF, pairs)
+        lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % pair for pair in pairs]]
         head = b"".join(lines)
         if len(head.translate(None, _CONTROLS)) != len(head) - 2 * len(lines):
             raise ValueError("a header of the answer holds a control character")

@@ -47,7 +47,7 @@ class Entry:
 
     def direct(self) -> Mapping[bytes, DirectRoute]:
         """Return the hot routes for a listener that serves them without ASGI."""
-        return {path.encode("ascii"): _DirectRoute(self, route) for path, route in self.hot.items()}
+        return {path.encode("ascii"): _DirectRoute(self, path, route) for path, route in self.hot.items()}
 
     def admitted(self, path: str, headers: Headers, peer: str | None) -> Inbound | None:
         """Return a request whose caller is known; None for one that `__call__` has to refuse, in its own words."""
@@ -115,15 +115,16 @@ class Entry:
 class _DirectRoute:
     """A hot route as the listener's guard sees it."""
 
-    def __init__(self, entry: Entry, route: HotRoute) -> None:
+    def __init__(self, entry: Entry, path: str, route: HotRoute) -> None:
         self._entry = entry
+        self._path = path
         self._route = route
 
-    def admit(self, method: bytes, path: bytes, headers: Headers, peer: str | None) -> Serve | None:
+    def admit(self, method: bytes, path: bytes, headers: Headers, peer: str | None) -> Serve | None:  # noqa: ARG002
         """Admit a POST of a known caller."""
         if method != b"POST":
             return None
-        inbound = self._entry.admitted(path.decode("ascii"), headers, peer)
+        inbound = self._entry.admitted(self._path, headers, peer)
         if inbound is None:
             return None
         route = self._route

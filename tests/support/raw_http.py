@@ -1,6 +1,7 @@
 """A client that says exactly the bytes it is given, for probes that no HTTP library would send."""
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -75,6 +76,7 @@ class RawClient:
 
     def __init__(self, connection: socket.socket) -> None:
         self.socket = connection
+        self._heard = bytearray()  # by `answer`, behind the answer that it gave
 
     async def send(self, *pieces: bytes, pause: float = 0.0) -> bool:
         """Say these bytes, with a pause after each piece; returns False when the server has hung up."""
@@ -103,6 +105,20 @@ class RawClient:
         except ConnectionError:
             return Reply(bytes(data), closed=True)
         return Reply(bytes(data), closed=False)
+
+    async def answer(self, *, seconds: float = 5.0) -> Answer:
+        """Listen for one whole answer; raises TimeoutError, or EOFError when the server hangs up before."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(seconds):
+            while True:
+                with contextlib.suppress(ValueError):
+                    found, end = _answer(bytes(self._heard), 0)
+                    del self._heard[:end]
+                    return found
+                piece = await loop.sock_recv(self.socket, 65536)
+                if not piece:
+                    raise EOFError(bytes(self._heard))
+                self._heard += piece
 
     async def is_closed(self, *, seconds: float) -> bool:
         """Whether the server hangs up within this time."""

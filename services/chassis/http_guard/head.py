@@ -30,6 +30,8 @@ _SINGLE: Final = frozenset(
     }
 )
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_LOW_LINE: Final = 0x5F  # numbers, because bytes are looked for in bytes by way of an exception
+_HASH: Final = 0x23
 _SEPARATORS: Final = 4  # ": " and CRLF
 _BODILESS: Final = (b"GET", b"HEAD")
 
@@ -68,10 +70,10 @@ def examine(
         len(single) != len(headers)
         or len(single) > limits.header_count
         or len(names) + len(b"".join(single.values())) + _SEPARATORS * len(single) > limits.headers
-        or b"_" in names
+        or _LOW_LINE in names
         or url[:1] != b"/"
         or len(url) > limits.request_line
-        or b"#" in url
+        or _HASH in url
         or not url.isascii()
         or (version != "1.1" and version != "1.0")  # noqa: PLR1714 -- a set would be hashed into for each request
         or method == b"CONNECT"
