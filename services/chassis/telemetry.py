@@ -28,6 +28,7 @@ Readings: TypeAlias = Mapping[tuple[str, ...], float]
 
 MOST_SERIES: Final = 2000  # of one family
 OTHER: Final = "other"
+_MANY: Final = 512  # values of a histogram's series that are kept before they are sorted in
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,23 +86,49 @@ class Count:
 
 
 class Spread:
-    """A series of a histogram: how many values fell between which bounds, and their sum."""
+    """
+    A series of a histogram: how many values fell between which bounds, and their sum.
 
-    __slots__ = ("_bounds", "counts", "examples", "sum")
+    `add` only keeps a value, at the cost of a list's append; who calls it calls `sort_in` from time to time.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum", "_values", "add", "examples")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        self._values: list[float] = []  # that are not in the counts yet
+        self.add: Final = self._values.append
         self.examples: dict[int, Exemplar] = {}  # the newest of each bucket that has one
 
-    def observe(self, value: float, trace_id: str | None = None, at: float | None = None) -> None:
-        """Count a value; with a trace that shows it, at that time (seconds since the epoch)."""
-        bucket = bisect_left(self._bounds, value)
-        self.counts[bucket] += 1
-        self.sum += value
-        if trace_id is not None:
-            self.examples[bucket] = Exemplar({"trace_id": trace_id}, value, at)
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.add(value)
+        if len(self._values) >= _MANY:
+            self.sort_in()
+
+    def show(self, value: float, trace_id: str, at: float | None = None) -> None:
+        """Name a trace that shows a value which was counted, at that time (seconds since the epoch)."""
+        self.examples[bisect_left(self._bounds, value)] = Exemplar({"trace_id": trace_id}, value, at)
+
+    @property
+    def waiting(self) -> int:
+        """How many values are kept."""
+        return len(self._values)
+
+    def sort_in(self) -> None:
+        """Put what is kept where it belongs."""
+        bounds, counts = self._bounds, self._counts
+        for value in self._values:
+            counts[bisect_left(bounds, value)] += 1
+        self._sum += sum(self._values)
+        self._values.clear()
+
+    def read(self) -> tuple[Sequence[int], float]:
+        """Return how many values there are in each bucket, and their sum."""
+        self.sort_in()
+        return self._counts, self._sum
 
 
 class _Instrument(Collector, Generic[S]):
@@ -167,15 +194,18 @@ class Histogram(_Instrument[Spread]):
         family = self.family
         shown = HistogramMetricFamily(family.name, family.help, labels=family.labels, unit=family.shown_unit)
         for values, series in self._series.items():
-            shown.add_metric(values, self._buckets(series), series.sum)
+            counts, total = series.read()
+            shown.add_metric(values, self._buckets(counts, series.examples), total)
         yield shown
 
-    def _buckets(self, series: Spread) -> Sequence[tuple[str, float] | tuple[str, float, Exemplar]]:
+    def _buckets(
+        self, counts: Sequence[int], examples: Mapping[int, Exemplar]
+    ) -> Sequence[tuple[str, float] | tuple[str, float, Exemplar]]:
         buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
         total = 0
-        for at, (bound, count) in enumerate(zip(self._bounds, series.counts, strict=True)):
+        for at, (bound, count) in enumerate(zip(self._bounds, counts, strict=True)):
             total += count
-            example = series.examples.get(at)
+            example = examples.get(at)
             buckets.append((bound, total) if example is None else (bound, total, example))
         return buckets
 

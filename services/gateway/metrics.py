@@ -109,6 +109,7 @@ FAMILIES: Final = (
     CONNECTIONS,
 )
 
+_MANY: Final = 512  # exchanges of one kind whose times are kept before they are sorted in
 _MOST_KEPT: Final = 4096
 _MOST_CODES: Final = 64
 _CODES: Final = frozenset(map(str, (*ROW_BY_CODE, *SYSTEM_BLOCKS_MISSING.codes)))
@@ -150,8 +151,6 @@ class GatewayMetrics:
     def observe(self, seen: Observation) -> None:
         """Count one exchange."""
         self._series_of(seen).count(seen)
-        if seen.overhead is not None:
-            self._overhead.only.observe(seen.overhead, seen.trace_id)
         if seen.attempts > 1:
             self._retries.inc(seen.attempts - 1)
         if seen.dropped:
@@ -192,6 +191,7 @@ class GatewayMetrics:
             per_token=self._per_token.labels(model),
             head=self._head.labels(model),
             stream=self._stream.labels(model),
+            overhead=self._overhead.only,
             input=self._tokens.labels(model, "input"),
             cached=self._tokens.labels(model, "cached"),
             output=self._tokens.labels(model, "output"),
@@ -208,40 +208,66 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
     per_token: Spread
     head: Spread
     stream: Spread
+    overhead: Spread
     input: Spread
     cached: Spread
     output: Spread
     reasoning: Spread
 
     def count(self, seen: Observation) -> None:
-        trace = seen.trace_id
+        """Count an exchange; nothing is sorted in before there is a heap of it, or somebody looks."""
         self.requests.value += 1
-        self.duration.observe(seen.ended_at - seen.begun_at, trace)
+        self.duration.add(seen.ended_at - seen.begun_at)
         usage = seen.usage
         if usage is not None:
             self._tokens(usage)
         if seen.sent_at is not None and seen.head_at is not None:
-            self.head.observe(seen.head_at - seen.sent_at, trace)
+            self.head.add(seen.head_at - seen.sent_at)
+        if seen.overhead is not None:
+            self.overhead.add(seen.overhead)
         first = seen.first_byte_at
-        if first is None:
-            return
-        self.first.observe(first - seen.begun_at, trace)
-        if seen.stream:
-            spent = seen.ended_at - first
-            self.stream.observe(spent, trace)
-            tokens = 0 if usage is None else usage.output or 0
-            if tokens > 1:
-                self.per_token.observe(spent / (tokens - 1), trace)
+        if first is not None:
+            self.first.add(first - seen.begun_at)
+            if seen.stream:
+                self._streamed(seen.ended_at - first, usage)
+        if seen.trace_id is not None:
+            self._show(seen, seen.trace_id)
+        if self.duration.waiting >= _MANY:
+            self._sort_in()
+
+    def _streamed(self, spent: float, usage: Usage | None) -> None:
+        self.stream.add(spent)
+        tokens = 0 if usage is None else usage.output or 0
+        if tokens > 1:
+            self.per_token.add(spent / (tokens - 1))
 
     def _tokens(self, usage: Usage) -> None:
         if usage.input:
-            self.input.observe(usage.input)
+            self.input.add(usage.input)
         if usage.cache_read:
-            self.cached.observe(usage.cache_read)
+            self.cached.add(usage.cache_read)
         if usage.output:
-            self.output.observe(usage.output)
+            self.output.add(usage.output)
         if usage.reasoning:
-            self.reasoning.observe(usage.reasoning)
+            self.reasoning.add(usage.reasoning)
+
+    def _show(self, seen: Observation, trace: str) -> None:
+        """Name the trace of an exchange where its times are shown."""
+        self.duration.show(seen.ended_at - seen.begun_at, trace)
+        if seen.sent_at is not None and seen.head_at is not None:
+            self.head.show(seen.head_at - seen.sent_at, trace)
+        if seen.overhead is not None:
+            self.overhead.show(seen.overhead, trace)
+        if seen.first_byte_at is not None:
+            self.first.show(seen.first_byte_at - seen.begun_at, trace)
+            if seen.stream:
+                self.stream.show(seen.ended_at - seen.first_byte_at, trace)
+
+    def _sort_in(self) -> None:
+        for name in self.__struct_fields__:
+            series = getattr(self, name)
+            if isinstance(series, Spread):
+                series.sort_in()
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):

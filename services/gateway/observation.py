@@ -8,66 +8,36 @@ from services.gateway.translation.streams.events import Usage
 class Observation:
     """Filled in along the way, read once at the end. Times are monotonic seconds, sizes bytes."""
 
-    __slots__ = (
-        "attempts",
-        "begun_at",
-        "bytes_in",
-        "cancelled",
-        "client_format",
-        "code",
-        "credential_id",
-        "dropped",
-        "ended_at",
-        "first_byte_at",
-        "head_at",
-        "key_id",
-        "method",
-        "model",
-        "overhead",
-        "path",
-        "plan",
-        "provider",
-        "request_id",
-        "sent_at",
-        "status",
-        "stream",
-        "trace_id",
-        "upstream_code",
-        "upstream_format",
-        "upstream_request_id",
-        "upstream_status",
-        "usage",
-    )
+    # What is not set keeps the class's value: most of these are set late or never, and all of them cost something.
+    key_id = ""
+    client_format = ""
+    upstream_format = ""
+    provider = ""
+    plan = ""
+    credential_id = ""
+    model = ""
+    stream = False
+    status = 0
+    code: str | None = None  # ours, when the request failed
+    upstream_status: int | None = None
+    upstream_code: str | None = None
+    upstream_request_id: str | None = None
+    attempts = 0
+    dropped: tuple[str, ...] = ()
+    usage: Usage | None = None
+    bytes_in = 0
+    cancelled = False
+    sent_at: float | None = None  # the last try went to the upstream
+    head_at: float | None = None  # its answer's head came
+    first_byte_at: float | None = None  # the client got its first byte
+    overhead: float | None = None  # seconds spent here until the client's first byte
+    trace_id: str | None = None  # 32 hexadecimal digits, of an exchange that is traced
 
     def __init__(self, method: str, path: str, request_id: str, begun_at: float) -> None:
         self.method = method
         self.path = path
         self.request_id = request_id
-        self.begun_at = begun_at
-        self.key_id = ""
-        self.client_format = ""
-        self.upstream_format = ""
-        self.provider = ""
-        self.plan = ""
-        self.credential_id = ""
-        self.model = ""
-        self.stream = False
-        self.status = 0
-        self.code: str | None = None  # ours, when the request failed
-        self.upstream_status: int | None = None
-        self.upstream_code: str | None = None
-        self.upstream_request_id: str | None = None
-        self.attempts = 0
-        self.dropped: tuple[str, ...] = ()
-        self.usage: Usage | None = None
-        self.bytes_in = 0
-        self.cancelled = False
-        self.sent_at: float | None = None  # the last try went to the upstream
-        self.head_at: float | None = None  # its answer's head came
-        self.first_byte_at: float | None = None  # the client got its first byte
-        self.overhead: float | None = None  # seconds spent here until the client's first byte
-        self.ended_at = begun_at
-        self.trace_id: str | None = None  # 32 hexadecimal digits, of an exchange that is traced
+        self.begun_at = self.ended_at = begun_at
 
     def spent_here(self, now: float) -> float:
         """Return the seconds spent in this process so far: everything but waiting for the upstream."""

@@ -63,7 +63,9 @@ def test_values_are_counted_between_their_bounds() -> None:
 
 def test_a_trace_is_shown_where_openmetrics_is_asked_for() -> None:
     registry = CollectorRegistry()
-    Histogram(TIMES, registry).only.observe(0.5, "a" * 32, 12.5)
+    series = Histogram(TIMES, registry).only
+    series.observe(0.5)
+    series.show(0.5, "a" * 32, 12.5)
 
     text, content_type = exposition(registry, OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text")

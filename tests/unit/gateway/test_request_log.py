@@ -5,9 +5,10 @@ import logging
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from services.gateway.observation import Observation
-from services.gateway.request_log import RequestLog, fields_of
+from services.gateway.request_log import RequestLog, line_of
 from services.gateway.translation.streams.events import Usage
 
 
@@ -21,7 +22,9 @@ def _seen(**fields: Any) -> Observation:
 
 def test_a_line_says_what_is_known() -> None:
     usage = Usage(input=1, cache_read=2, output=3)
-    fields = fields_of(_seen(status=200, first_byte_at=100.1234, overhead=0.00123, usage=usage, dropped=("seed",)))
+    fields = asdict(
+        line_of(_seen(status=200, first_byte_at=100.1234, overhead=0.00123, usage=usage, dropped=("seed",)))
+    )
 
     assert {
         "request_id": "id-1",
@@ -40,7 +43,7 @@ def test_a_line_says_what_is_known() -> None:
 
 
 def test_what_is_not_known_is_null() -> None:
-    fields = fields_of(_seen())
+    fields = asdict(line_of(_seen()))
 
     assert {None} == {
         fields[name] for name in ("input_tokens", "output_tokens", "first_byte_ms", "overhead_ms", "code")
@@ -49,7 +52,7 @@ def test_what_is_not_known_is_null() -> None:
 
 def test_what_comes_from_outside_cannot_carry_a_secret() -> None:
     token = "eyJhbGciOiJub25lIn0." + "a" * 20 + ".sig"
-    fields = fields_of(_seen(model=token, upstream_code=token, upstream_request_id=token, dropped=(token,)))
+    fields = asdict(line_of(_seen(model=token, upstream_code=token, upstream_request_id=token, dropped=(token,))))
 
     assert token not in str(fields)
 
