@@ -35,6 +35,10 @@ class Conversion(Protocol):
     """A push machine from the upstream's stream to the client's; pure, one per answer."""
 
     @property
+    def turn(self) -> int:
+        """How many bytes it may be fed at once: some hundred events, a millisecond or two of work."""
+
+    @property
     def begun(self) -> bool:
         """Whether a first event has come that is no error, so that a status can be sent."""
 

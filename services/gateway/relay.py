@@ -1,8 +1,9 @@
 """
 Moves an answer's body from the upstream to the client, by push: one read, one conversion, one write.
 
-A read of more than _TURN bytes is taken in several turns of the event loop, with the upstream paused meanwhile, so that
-upstreams which flood neither keep others waiting (promises.md P-71) nor fill what a slow client has not read (P-44).
+A read of more than the conversion's `turn` is taken in several turns of the event loop, with the upstream paused
+meanwhile, and after each large read it is others' turn, so that upstreams which flood neither keep others waiting
+(promises.md P-71) nor fill what a slow client has not read (P-44).
 
 `StreamRelay` feeds an event stream from an upstream answer; `pour` and `collect` read whole bodies. None of them
 awaits per event; the only future is the one that says how it ended:
@@ -27,7 +28,7 @@ from services.gateway.event_stream import EventStream
 from services.gateway.translation.fault import Fault
 from services.gateway.upstream.transport import AnswerTooLarge, TransportError, UpstreamAnswer
 
-_TURN: Final = 16 * 1024  # bytes converted at once: some hundred events, a millisecond or two
+_LARGE: Final = 16 * 1024  # bytes of a read; an upstream that has more to say at once is made to wait for the others
 _LINGER: Final = 0.5  # seconds an upstream may take to end its answer after the last event, for its connection's sake
 _SETTLE: Final = 1.0  # seconds of silence in which an upstream that has said all but the last event may still say it
 
@@ -49,6 +50,7 @@ class StreamRelay:
         self._loop = asyncio.get_running_loop()
         self._answer = answer
         self._conversion = conversion
+        self._most = conversion.turn
         self._stream = stream
         self._fault_of = fault_of
         self._limit = limit
@@ -72,17 +74,24 @@ class StreamRelay:
         elif self._left:
             self._left = self._left[self._at :] + data
             self._at = 0
-        elif len(data) > _TURN:
+        elif len(data) > self._most:
             self._left = data
             self._answer.pause()
             self._turn()
         else:
             self._take(data)
+            if len(data) > _LARGE:
+                self._let_others_go_first()
+
+    def _let_others_go_first(self) -> None:
+        if not self._conversion.finished and not self._paused:
+            self._answer.pause()
+            self._loop.call_soon(self._next_read)
 
     def _turn(self) -> None:
         """Take the next part of a large read."""
         start = self._at
-        self._at = end = start + _TURN
+        self._at = end = start + self._most
         self._take(self._left[start:end])
         if self.ended.done() or self._conversion.finished or end >= len(self._left):
             self._left = b""
@@ -94,6 +103,10 @@ class StreamRelay:
     def _next_turn(self) -> None:
         if self._left and not self.ended.done():
             self._turn()
+
+    def _next_read(self) -> None:
+        if not self._paused and not self._left and not self.ended.done():
+            self._answer.resume()
 
     def _go_on(self) -> None:
         """Do what waited for the end of a large read."""

@@ -217,6 +217,7 @@ class MeteredCopy:
     just ends, which the client's decoder or SDK notices.
     """
 
+    turn = 16 * 1024  # as transferred; what it unpacks to is bounded elsewhere
     settled = False  # what is compressed is known to be whole only at its end
 
     def __init__(self, meter: UsageMeter) -> None:

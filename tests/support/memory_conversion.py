@@ -14,6 +14,8 @@ class WordConversion:
     `.` the last event · `!` an error · `?` all is said but the last event · `-` nothing for the client
     """
 
+    turn = 16 * 1024
+
     def __init__(self) -> None:
         self.begun = False
         self.fault: Fault | None = None

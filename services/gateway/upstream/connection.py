@@ -255,11 +255,11 @@ class Connection(asyncio.BufferedProtocol):
         if self._complete and len(pieces) > self._last_piece:
             self._surplus = True
             del pieces[self._last_piece :]
-        self._count(len(data))
         body = b""
         if pieces:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
+        self._count(len(data), len(body))
         if self._complete:
             self._end(answer, body)
             return
@@ -321,7 +321,7 @@ class Connection(asyncio.BufferedProtocol):
             elif self._fault is None:
                 self._fault = ProtocolViolation(f"the upstream's answer is not valid HTTP/1.1: {error}")
 
-    def _count(self, received: int) -> None:
+    def _count(self, received: int, body: int) -> None:
         """Hold the limits on what no callback counts: unfinished heads, chunk framing, trailers."""
         limits = self._limits
         if not self._body_open:
@@ -329,7 +329,6 @@ class Connection(asyncio.BufferedProtocol):
             if self._head_bytes > limits.headers and self._fault is None:
                 self._fault = AnswerTooLarge(f"the headers of the upstream's answer exceed {limits.headers} bytes")
             return
-        body = sum(map(len, self._pieces))
         self._body_bytes += body
         self._framing_bytes = 0 if body else self._framing_bytes + received
         if self._body_bytes > limits.body:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BLANK_LINE: Final = b"\n\n"
+_CR: Final = 0x0D  # a number, because bytes are looked for in bytes by way of an exception
 
 # Possessive, so that a long read leaves nothing behind to go back to.
 _ALL_PLAIN: Final = re.compile(rb"(?:(?:event: [^\n]*+\n)?+data: [^\n]++\n\n)*+")
@@ -55,7 +56,7 @@ class SseParser:
 
     def pairs(self, data: bytes) -> Sequence[tuple[bytes, bytes]]:
         """Return the same as plain tuples of event and data, which is twice as fast."""
-        if self._after_cr or b"\r" in data:
+        if self._after_cr or _CR in data:
             data = self._with_line_feeds(data)
         rest = self._rest
         if rest or self._at_start:

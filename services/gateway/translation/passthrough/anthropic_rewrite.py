@@ -4,6 +4,7 @@ Repairs one Anthropic event: each function returns the event's JSON with what wa
 Values that are not changed keep their bytes; only the objects around them are written anew.
 """
 
+import contextlib
 from typing import Final
 
 import msgspec
@@ -13,6 +14,38 @@ from services.gateway.translation.streams.events import Usage
 _Members = dict[str, msgspec.Raw]
 _members: Final = msgspec.json.Decoder(_Members)
 _encode: Final = msgspec.json.encode
+
+
+class _Counts(msgspec.Struct, gc=False):
+    input_tokens: int
+    output_tokens: int
+
+
+class _Message(msgspec.Struct, gc=False):
+    type: str
+    role: str
+    content: list[msgspec.Raw]
+    usage: _Counts
+
+
+class _Start(msgspec.Struct, gc=False):
+    """A message_start that lacks nothing."""
+
+    message: _Message
+
+
+class _Output(msgspec.Struct, gc=False):
+    output_tokens: int
+
+
+class _Delta(msgspec.Struct, gc=False):
+    """A message_delta that lacks nothing."""
+
+    usage: _Output
+
+
+_is_start: Final = msgspec.json.Decoder(_Start).decode
+_is_delta: Final = msgspec.json.Decoder(_Delta).decode
 
 _MESSAGE: Final = {
     "type": msgspec.Raw(b'"message"'),
@@ -25,6 +58,9 @@ _ZERO: Final = msgspec.Raw(b"0")
 
 def message_start(data: bytes) -> bytes | None:
     """Type, role, content and usage with both counts belong to every message_start."""
+    with contextlib.suppress(msgspec.ValidationError):
+        _is_start(data)
+        return None
     event = _members.decode(data)
     message = _object(event, "message")
     usage = _with(_object(message, "usage"), {"input_tokens": _ZERO, "output_tokens": _ZERO})
@@ -41,6 +77,8 @@ def message_start(data: bytes) -> bytes | None:
 
 def block_start(data: bytes) -> bytes | None:
     """A thinking block has a signature from the start; an empty one says that it is unsigned."""
+    if data.find(b"thinking") < 0 and data.find(b"\\u") < 0:
+        return None
     event = _members.decode(data)
     block = _object(event, "content_block")
     if bytes(block.get("type", _ZERO)) != b'"thinking"' or _given(block, "signature"):
@@ -52,6 +90,9 @@ def block_start(data: bytes) -> bytes | None:
 
 def message_delta(data: bytes, usage: Usage | None) -> bytes | None:
     """Usage with the output count belongs to every message_delta; `usage` is what was counted so far."""
+    with contextlib.suppress(msgspec.ValidationError):
+        _is_delta(data)
+        return None
     event = _members.decode(data)
     counted = 0 if usage is None else usage.output or 0
     changed = _with(_object(event, "usage"), {"output_tokens": _raw(counted)})

@@ -11,6 +11,7 @@ from typing import Final
 from services.gateway.wire.sse import Frame, SseParser
 
 _BOM: Final = b"\xef\xbb\xbf"
+_CR: Final = 0x0D  # a number: see `template`
 
 # A CR counts once it is known not to be the first half of a CRLF, so a cut between the two changes nothing.
 _LINE_END: Final = rb"(?:\r\n|\n|\r(?=[^\n]))"
@@ -41,7 +42,7 @@ class Framer:
         if self._at_start and not self._drop_mark():
             return b""
         start = max(0, self._seen - 3)
-        if held.find(b"\n\n", start) < 0 and (b"\r" not in held or _BLANK_LINE.search(held, start) is None):
+        if held.find(b"\n\n", start) < 0 and (_CR not in held or _BLANK_LINE.search(held, start) is None):
             self._seen = len(held)
             self._check(len(held))
             return b""
@@ -52,7 +53,7 @@ class Framer:
 
     def first(self, data: bytes, most: int) -> tuple[list[bytes], bytes]:
         """Return at most so many frames from the head of `data`, and what follows them; nothing is held."""
-        if b"\r" in data or len(data) > self._limit:
+        if _CR in data or len(data) > self._limit:
             return [], data
         blocks = data.split(b"\n\n", most)
         rest = blocks.pop()
@@ -60,7 +61,7 @@ class Framer:
 
     def cut(self, data: bytes) -> list[bytes]:
         """Return the frames that `data`, with what `join` made of it, completes, and hold the rest."""
-        if b"\r" in data:
+        if _CR in data:
             ends = [found.end() for found in _BLANK_LINE.finditer(data)]
             frames = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
             self._held += data[ends[-1] :] if ends else data
@@ -100,7 +101,7 @@ class Framer:
 
 def read_frame(raw: bytes) -> Frame | None:
     """Return what a raw frame says; None for comments, blank lines and events without data."""
-    if b"\r" not in raw:
+    if _CR not in raw:
         if raw.startswith(b"data: {") and raw.find(b"\n") == len(raw) - 2:
             return Frame(b"", raw[6:-2])
         if raw.startswith(b"event: ") and raw.count(b"\n") == 3:

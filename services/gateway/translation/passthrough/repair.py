@@ -60,6 +60,7 @@ class StreamRepair(ABC):
 
     format: WireFormat
     ping_frame: bytes
+    turn: int = 64 * 1024  # most of a large read is not even taken apart
 
     def __init__(self, request_id: str, *, limit: int = EVENT_LIMIT, now: float | None = None) -> None:
         """`limit` bounds one event, in bytes; `now`, in seconds since the epoch, makes reset times readable."""

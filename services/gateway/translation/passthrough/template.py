@@ -22,7 +22,11 @@ from typing import Final
 import msgspec
 
 _BLANKS: Final = b" \t"
+# Numbers, because bytes are looked for in bytes by way of an exception, which costs twenty times as much.
 _QUOTE: Final = 0x22
+_BACKSLASH: Final = 0x5C
+_LF: Final = 0x0A
+_CR: Final = 0x0D
 
 
 class Template(msgspec.Struct, frozen=True, gc=False):
@@ -52,10 +56,10 @@ class Template(msgspec.Struct, frozen=True, gc=False):
         if len(data) < len(self.joint) + len(self.head):
             return self.one(data)
         frames = data.count(self.joint) + 1
-        quotes = data.count(b'"') - (self._escaped_quotes(data) if b"\\" in data else 0)
+        quotes = data.count(b'"') - (self._escaped_quotes(data) if _BACKSLASH in data else 0)
         if quotes != frames * self.quotes or data.count(b"\n") != frames * self.line_feeds:
             return None
-        if (data.count(b"\r") if self.returns else b"\r" in data) != frames * self.returns:
+        if (data.count(b"\r") if self.returns else _CR in data) != frames * self.returns:
             return None
         return data if self.unchanged else self._changed(data, frames)
 
@@ -79,9 +83,9 @@ class Template(msgspec.Struct, frozen=True, gc=False):
         if not raw.startswith(head) or not raw.endswith(tail) or len(raw) < len(head) + len(tail):
             return None
         text = raw[len(head) : -len(tail)]
-        if b"\n" in text or b"\r" in text:
+        if _LF in text or _CR in text:
             return None
-        if b"\\" in text or b'"' in text:
+        if _BACKSLASH in text or _QUOTE in text:
             bare = text.replace(b"\\\\", b"").replace(b'\\"', b"")
             if b'"' in bare or bare.endswith(b"\\"):
                 return None

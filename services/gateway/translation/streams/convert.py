@@ -6,7 +6,7 @@ to a body (a server that streams unasked), a body to a body.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -14,6 +14,8 @@ from services.gateway.translation.fault import Fault
 from services.gateway.translation.streams.events import Event, Failed, Usage, UsageSeen
 from services.gateway.translation.streams.fold import Answer, fold
 from services.gateway.translation.streams.reader import StreamReader
+
+TURN: Final = 16 * 1024  # bytes that are translated at once: a hundred events, a millisecond at most
 
 
 class Writer(Protocol):
@@ -33,6 +35,8 @@ class StreamConversion:
     """From the upstream's stream to the client's; the relay's `Conversion`."""
 
     __slots__ = ("_reader", "_writer", "fault")
+
+    turn = TURN
 
     def __init__(self, reader: StreamReader, writer: Writer) -> None:
         self._reader = reader
@@ -87,6 +91,8 @@ class BodyConversion:
     __slots__ = ("_parts", "_read", "_writer", "fault", "usage")
 
     settled = False  # a body is known to be whole only at its end
+
+    turn = TURN
 
     def __init__(self, read: Callable[[bytes], list[Event]], writer: Writer) -> None:
         self._read = read
