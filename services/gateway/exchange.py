@@ -262,7 +262,7 @@ def _refusal(answer: UpstreamAnswer, body: bytes, observation: Observation) -> F
             body = decoded(body, coding.decode("latin-1"), _ERROR_LIMIT)
         except CodingError:
             body = b""  # the status alone then says what it is
-    start_plan = observation.plan == Plan.START.value
+    start_plan = observation.plan == Plan.START
     return read_fault(answer.status, body, now=time.time(), headers=answer.headers, start_plan=start_plan)
 
 
@@ -274,9 +274,9 @@ def note(
     observation: Observation, call: ClientCall, route: UpstreamRoute, lease: Lease, preparation: Preparation
 ) -> None:
     """Write down what is known of a call before it goes."""
-    observation.upstream_format = route.format.value
+    observation.upstream_format = route.format
     observation.provider = route.provider
-    observation.plan = route.plan.value
+    observation.plan = route.plan
     observation.credential_id = lease.credential_id
     observation.model = call.model
     observation.stream = call.stream

@@ -4,14 +4,15 @@ Headers across the gateway: what goes upstream and what comes back, both by allo
 Nothing of the client's travels but three checked values; nothing of the upstream's but what clients act on.
 """
 
-import functools
 import random
 import re
 from collections.abc import Mapping, Sequence
+from itertools import compress
+from operator import itemgetter
 from typing import Final
 
 from services.gateway.call import ClientCall
-from services.gateway.identity import ids_from, request_headers
+from services.gateway.identity import RANDOM_BITS, ids_from, request_headers
 from services.gateway.leases import Lease
 from services.gateway.routing import Plan, UpstreamRoute
 from services.gateway.upstream.request_head import header_block
@@ -34,6 +35,7 @@ _BACK: Final = frozenset(
     {b"retry-after", b"retry-after-ms", b"anthropic-organization-id", b"openai-processing-ms", b"openai-version"}
 )
 _BACK_PREFIXES: Final = (b"anthropic-ratelimit-", b"x-ratelimit-")
+_MOST_NAMES: Final = 1024
 _REQUEST_IDS: Final = (b"x-request-id", b"request-id", b"x-log-id")
 
 
@@ -44,7 +46,7 @@ def request_headers_for(call: ClientCall, route: UpstreamRoute, lease: Lease) ->
         (route.auth_header, route.auth_prefix + lease.secret.reveal().encode()),
         _accepted(call, route),
         *request_headers(
-            ids_from(call.request_id, _random(384).to_bytes(48, "big")),
+            ids_from(call.request_id, _random(RANDOM_BITS)),
             coding_plan=route.plan is Plan.CODING,
             session=call.session,
         ),
@@ -82,9 +84,18 @@ def upstream_request_id(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 def passed_back(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Return the headers of an answer that clients act on."""
-    return [pair for pair in headers if _goes_back(pair[0])]
+    return list(compress(headers, map(_GOES_BACK.__getitem__, map(_NAME_OF, headers))))
 
 
-@functools.lru_cache(maxsize=1024)
-def _goes_back(name: bytes) -> bool:
-    return name in _BACK or name.startswith(_BACK_PREFIXES)
+class _Verdicts(dict[bytes, bool]):
+    """Whether a header goes back, by name; found out once, because every answer has a dozen. Bounded."""
+
+    def __missing__(self, name: bytes) -> bool:
+        goes = name in _BACK or name.startswith(_BACK_PREFIXES)
+        if len(self) < _MOST_NAMES:
+            self[name] = goes
+        return goes
+
+
+_GOES_BACK: Final = _Verdicts()
+_NAME_OF: Final = itemgetter(0)

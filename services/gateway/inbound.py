@@ -24,6 +24,6 @@ class Inbound:
         self.path = path
         self.headers = headers
         self.begun_at = begun_at
-        self.request_id = uuid4_of(f"{_random(128):032x}").decode()
+        self.request_id = uuid4_of(_random(128))
         self.caller: Caller = ANONYMOUS
         self.cors: tuple[tuple[bytes, bytes], ...] = ()

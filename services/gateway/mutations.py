@@ -95,7 +95,7 @@ def _marked_in_place(body: bytes) -> bytes | None:
     Plain: no mark anywhere, the last message is no system message, and its bytes and its content's occur just once
     where they are looked for, so that there is no doubt about the place.
     """
-    if b'"cache_control"' in body:
+    if body.find(b'"cache_control"') >= 0:
         return None
     try:
         messages = _decode_conversation(body).messages
@@ -115,7 +115,7 @@ def _marked_in_place(body: bytes) -> bytes | None:
 def _named_in_place(body: bytes, user_id: str) -> bytes | None:
     """M3 for a body that names no metadata anywhere; None for every other. Only for what is known to be an object."""
     start = body.find(b"{") + 1
-    if b'"metadata"' in body or b"\\u" in body:
+    if body.find(b'"metadata"') >= 0 or body.find(b"\\u") >= 0:
         return None
     return b'%b"metadata":{"user_id":%b},%b' % (body[:start], _encode(user_id), body[start:])
 

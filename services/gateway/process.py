@@ -40,7 +40,7 @@ def write_guard_error(raw_path: bytes, status: int, message: str) -> tuple[Heade
     """Write what the server's guard refuses in the dialect of the path, with an id like every other answer's."""
     dialect = dialect_of_path(raw_path.decode("latin-1"))
     fault = bad_request(message, code=_CODES.get(status), status=status)
-    _, headers, body = error_body(dialect, fault, uuid4_of(os.urandom(16).hex()).decode())
+    _, headers, body = error_body(dialect, fault, uuid4_of(int.from_bytes(os.urandom(16))))
     return headers, body
 
 

@@ -5,7 +5,7 @@ Pure. No request field, header or query can name a host: origins come from setti
 """
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,14 +15,14 @@ from services.gateway.upstream.transport import Origin
 from services.gateway.wire.formats import WireFormat
 
 
-class Plan(Enum):
+class Plan(StrEnum):
     """What the account has; the value is the spelling of the configuration."""
 
     CODING = "coding-plan"
     START = "start-plan"
 
 
-class UpstreamFormat(Enum):
+class UpstreamFormat(StrEnum):
     """Which format a plan's upstream is spoken to in."""
 
     ANTHROPIC = "anthropic"

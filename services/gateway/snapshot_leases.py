@@ -58,7 +58,7 @@ class SnapshotLeases:
         if snapshot is not self._of:
             self._held = _by_plan(snapshot)
             self._of = snapshot
-        held = self._held.get((route.provider, route.plan.value), ())
+        held = self._held.get((route.provider, route.plan), ())
         now = self._clock.now()
         second: Lease | None = None
         for each in held:

@@ -55,7 +55,7 @@ class CompletionEndpoint:
         """Serve one request; never raises, and takes a cancellation for the end of the client or of the process."""
         client = inbound.client
         observation = Observation(inbound.method, inbound.path, inbound.request_id, inbound.begun_at)
-        observation.client_format = self._format.value
+        observation.client_format = self._format
         observation.key_id = inbound.caller.key_id
         try:
             await self._answer(inbound, client, observation)

@@ -13,6 +13,8 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     tools: int = 512
 
 
+_BACKSLASH = 0x5C  # a number, because bytes are looked for in bytes by way of an exception
+_SHORT = 4096  # bytes of a text that may well have few brackets
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _ESCAPED = b"\\/bfnrtu"  # what may follow a backslash, but for the quote; the backslash itself is one
 _UNIMPORTANT = bytes(set(range(256)) - set(b'"[]{}' + _ESCAPED))
@@ -22,10 +24,12 @@ def too_deep(document: bytes, limit: int) -> bool:
     """
     Say whether a JSON text has arrays and objects nested deeper than `limit`.
 
-    A text with few brackets costs two counts, another about 1.5 us a KB. Text that is not JSON gives either answer:
+    A short text with few brackets costs two counts, another about 1 us a KB. Text that is not JSON gives either answer:
     its decoder says what is wrong with it.
     """
-    if len(document) <= 2 * limit or document.count(b"{") + document.count(b"[") <= limit:
+    if len(document) <= 2 * limit:
+        return False
+    if len(document) <= _SHORT and document.count(b"{") + document.count(b"[") <= limit:
         return False
     brackets = _brackets(document)
     run = b"[" * (limit + 1)
@@ -46,7 +50,7 @@ def _brackets(document: bytes) -> bytes:
     # escaped quotes, or `\\"` would be taken for one. What is left of most strings is two quotes; they go in pairs,
     # which keeps the rest inside or outside as it was.
     short = document.translate(_TO_SQUARE, _UNIMPORTANT)
-    if b"\\" in short:
+    if _BACKSLASH in short:
         short = short.replace(b"\\\\", b"").replace(b'\\"', b"")
     bare = short.translate(None, _ESCAPED).replace(b'""', b"")
     return b"".join(bare.split(b'"')[::2])

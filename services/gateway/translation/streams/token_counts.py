@@ -5,7 +5,8 @@ OpenAI's `prompt_tokens` includes what was read from and written to the cache, A
 A number that is not a whole number, negative or absurd counts as not said.
 """
 
-from typing import Any, Final
+import contextlib
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -13,6 +14,7 @@ from services.gateway.translation.streams.events import Usage
 
 _encode: Final = msgspec.json.encode
 _ABSURD: Final = 1 << 53  # beyond what a JSON number carries exactly
+_NOTHING: Final = Usage()
 
 
 def read_openai(usage: Any) -> Usage | None:
@@ -30,7 +32,20 @@ def read_openai(usage: Any) -> Usage | None:
         output=_count(usage, "completion_tokens"),
         reasoning=_count(_object(usage, "completion_tokens_details"), "reasoning_tokens"),
     )
-    return None if found == Usage() else found
+    return None if found == _NOTHING else found
+
+
+_Said = Annotated[int, msgspec.Meta(ge=0, lt=_ABSURD)] | None
+
+
+class _Anthropic(msgspec.Struct, gc=False):
+    """A `usage` object whose every number is one."""
+
+    input_tokens: _Said = None
+    cache_read_input_tokens: _Said = None
+    cache_creation_input_tokens: _Said = None
+    output_tokens: _Said = None
+    output_tokens_details: None = None
 
 
 def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
@@ -41,7 +56,17 @@ def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
     """
     if not isinstance(usage, dict):
         return before
-    old = before or Usage()
+    if before is None:
+        with contextlib.suppress(msgspec.ValidationError):
+            said = msgspec.convert(usage, _Anthropic)
+            found = Usage(
+                input=said.input_tokens,
+                cache_read=said.cache_read_input_tokens,
+                cache_write=said.cache_creation_input_tokens,
+                output=said.output_tokens,
+            )
+            return None if found == _NOTHING else found
+    old = _NOTHING if before is None else before
     found = Usage(
         input=_first(_count(usage, "input_tokens"), old.input),
         cache_read=_first(_count(usage, "cache_read_input_tokens"), old.cache_read),
@@ -49,7 +74,7 @@ def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
         output=_first(_count(usage, "output_tokens"), old.output),
         reasoning=_first(_count(_object(usage, "output_tokens_details"), "thinking_tokens"), old.reasoning),
     )
-    return None if found == Usage() else found
+    return None if found == _NOTHING else found
 
 
 def write_openai(usage: Usage) -> bytes:
@@ -82,7 +107,7 @@ def write_anthropic(usage: Usage, input_tokens_estimate: int = 0) -> bytes:
 
 def _count(body: dict[str, Any], name: str) -> int | None:
     value = body.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _ABSURD else None
+    return value if type(value) is int and 0 <= value < _ABSURD else None  # a bool is an int to isinstance
 
 
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
