@@ -41,6 +41,9 @@ class _Held(msgspec.Struct, frozen=True):
 
     given: contract.Lease
     ready: Lease
+    calm_until: (
+        float  # seconds since the epoch; until then it may be used for any model, if the snapshot is still current
+    )
 
 
 class SnapshotLeases:
@@ -60,6 +63,8 @@ class SnapshotLeases:
             self._of = snapshot
         held = self._held.get((route.provider, route.plan), ())
         now = self._clock.now()
+        if held and held[0].calm_until > now and not resting:  # the usual case
+            return held[0].ready
         second: Lease | None = None
         for each in held:
             if is_usable(each.given, now) and model not in each.given.blocked_models:
@@ -157,5 +162,11 @@ def _by_plan(snapshot: Snapshot) -> dict[tuple[str, str], tuple[_Held, ...]]:
     for lease in snapshot.leases:
         ready = Lease(lease.credential_id, Secret(lease.secret), lease.user_id, lease.version)
         key = (lease.provider, lease.plan.value)
-        held[key] = (*held.get(key, ()), _Held(lease, ready))
+        held[key] = (*held.get(key, ()), _Held(lease, ready, _calm_until(lease)))
     return held
+
+
+def _calm_until(lease: contract.Lease) -> float:
+    if lease.state is not State.READY or lease.blocked_models:
+        return 0.0
+    return float("inf") if lease.expires_at is None else lease.expires_at
