@@ -47,6 +47,11 @@ class Claims:
         """Leave a lease that may be the owner's to the next attempt."""
         self._left[credential_id] = owner
 
+    async def end(self, credential_id: str, owner: str, *, granted: bool) -> None:
+        """Give back what an attempt has or may have, now that it has ended; not what it has left to the next one."""
+        if self._left.get(credential_id) != owner and (granted or owner in self._unanswered):
+            await self.give_back(credential_id, owner)
+
     async def give_back(self, credential_id: str, owner: str) -> None:
         """Give a lease back, now or as soon as the store answers."""
         self._owed[owner] = credential_id

@@ -166,8 +166,8 @@ class _Attempt:
                 await self._watchdog
         if pending:
             self._parts.commits.holders[self._id] = self._owner
-        elif self._fence:
-            await self._parts.claims.give_back(self._id, self._owner)
+        else:
+            await self._parts.claims.end(self._id, self._owner, granted=self._fence > 0)
 
     async def _acquire(self, seen: int) -> Reply:
         claims = self._parts.claims

@@ -91,6 +91,35 @@ async def test_a_lease_that_nobody_comes_for_is_given_back() -> None:
     assert await scene.free()
 
 
+@pytest.mark.parametrize("granted", [True, False])
+async def test_an_attempt_that_finds_nothing_to_do_keeps_no_lease(granted: bool) -> None:
+    """Shown to fail once by: giving back only what was granted, although an earlier attempt has left its lease."""
+    scene = Scene()
+    scene.store.mute = not granted
+    owner = scene.claims.owner(NAME)
+    if granted:
+        await scene.claims.acquire(NAME, owner, ttl=30.0, seen=0)
+    else:
+        await scene.unanswered()
+        owner = scene.claims.owner(NAME)
+    scene.store.mute = False
+    await scene.claims.end(NAME, owner, granted=granted)
+    scene.clock.advance(3.0)
+    await scene.claims.settle()
+
+    assert await scene.free()
+
+
+async def test_what_an_attempt_leaves_to_the_next_one_is_not_given_back() -> None:
+    scene = Scene()
+    scene.store.mute = True
+    owner = await scene.unanswered()
+    scene.store.mute = False
+    await scene.claims.end(NAME, owner, granted=False)
+
+    assert not await scene.free()
+
+
 async def test_at_the_end_nothing_is_kept_for_an_attempt_to_come() -> None:
     scene = Scene()
     scene.store.mute = True
