@@ -16,7 +16,8 @@ from services.chassis.logs import log_all, vetted, word
 from services.gateway.observation import Observation
 
 _log: Final = logging.getLogger("zcode.request")
-_INTERVAL: Final = 0.02  # few lines at a time, because nobody is served while they are written
+_INTERVAL: Final = 0.1  # seconds; a gateway with little to do is not woken for every line
+_MOST: Final = 128  # lines at a time, because nobody is served while they are written
 
 
 class RequestLine(msgspec.Struct, frozen=True, gc=False):
@@ -92,7 +93,7 @@ class RequestLog:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[float, Observation]] = []
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
 
     def observe(self, observation: Observation) -> None:
         """Take note of one exchange."""
@@ -101,6 +102,9 @@ class RequestLog:
         self._waiting.append((time.time(), observation))
         if self._handle is None:
             self._handle = asyncio.get_running_loop().call_later(_INTERVAL, self.flush)
+        elif len(self._waiting) == _MOST:
+            self._handle.cancel()
+            self._handle = asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what waits."""

@@ -90,3 +90,13 @@ async def test_a_log_that_nobody_reads_costs_nothing(caplog: pytest.LogCaptureFi
     assert [] == log._waiting
     log.flush()
     assert [] == caplog.records
+
+
+async def test_a_crowd_of_lines_does_not_wait(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "zcode.request")
+    log = RequestLog()
+    for _ in range(128):
+        log.observe(_seen())
+    await asyncio.sleep(0)
+
+    assert 128 == len(caplog.records)
