@@ -9,6 +9,7 @@ import base64
 import json
 import random
 import time
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -72,14 +73,14 @@ async def test_a_token_may_be_for_several() -> None:
 @pytest.mark.parametrize(
     ("claims", "why"),
     [
-        ({"exp": time.time() - 60}, "has expired"),
+        ({"exp": timedelta(seconds=-60)}, "has expired"),
         ({"exp": None}, "not what its issuer signed"),
         ({"exp": "never"}, "not what its issuer signed"),
         ({"exp": float("inf")}, "not what its issuer signed"),
         ({"iat": None}, "not what its issuer signed"),
-        ({"exp": time.time() + 86_400}, "good for more than 3600 s"),
-        ({"nbf": time.time() + 120}, "not valid yet"),
-        ({"iat": time.time() + 120}, "not valid yet"),
+        ({"exp": timedelta(days=1)}, "good for more than 3600 s"),
+        ({"nbf": timedelta(seconds=120)}, "not valid yet"),
+        ({"iat": timedelta(seconds=120)}, "not valid yet"),
         ({"aud": ["zr-captcha"]}, f"not for {AUDIENCE}"),
         ({"aud": []}, "not what its issuer signed"),
         ({"aud": None}, "not what its issuer signed"),
@@ -96,7 +97,11 @@ async def test_a_token_may_be_for_several() -> None:
     ],
 )
 async def test_a_token_that_says_something_else_is_refused(claims: dict[str, Any], why: str) -> None:
-    assert why in await refusal(RSA.token(GATEWAY, AUDIENCE, **claims))
+    now = time.time()  # not that of the collection, which may be minutes ago
+    said = {
+        name: now + value.total_seconds() if isinstance(value, timedelta) else value for name, value in claims.items()
+    }
+    assert why in await refusal(RSA.token(GATEWAY, AUDIENCE, **said))
 
 
 @pytest.mark.parametrize("account", ["llm/captcha", "other/gateway", "llm/gateway-2"])
