@@ -119,6 +119,7 @@ def listeners(
         app=create_admin(health, service.registry),
         host=captcha.admin_host or captcha.host,
         port=captcha.admin_port,
+        setting="captcha.adminPort (ZCODE_CAPTCHA_ADMIN_PORT)",
         admin=True,
     )
     return *public_listeners(settings, service, accounts=accounts, traced=traced), admin
@@ -140,9 +141,11 @@ def public_listeners(
         create_peers(service.issuer, service.bank, service.view, tokens=TokenFile(tokens), accounts=accounts)
     )
     if captcha.socket is None and captcha.peer_port is None:
-        return (Listener(app=Paths(peers, service.page), host=captcha.host, port=captcha.port),)
-    page = Listener(app=service.page, host=captcha.host, port=captcha.port)
+        return (Listener(app=Paths(peers, service.page), host=captcha.host, port=captcha.port, setting="captcha.port"),)
+    page = Listener(app=service.page, host=captcha.host, port=captcha.port, setting="captcha.port")
     if captcha.socket is not None:
         return page, Listener(app=peers, uds=captcha.socket)
     tls = server_tls_of("captcha.tls", captcha.tls)
-    return page, Listener(app=peers, host=captcha.host, port=captcha.peer_port or 0, tls=tls)
+    return page, Listener(
+        app=peers, host=captcha.host, port=captcha.peer_port or 0, tls=tls, setting="captcha.peerPort"
+    )

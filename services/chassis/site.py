@@ -15,7 +15,7 @@ from services.chassis.guard import GuardProtocol
 from services.chassis.handshakes import Handshakes
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.http_guard.timed import Guard
-from services.chassis.listening import bind_tcp, bind_unix, unlink_unix
+from services.chassis.listening import CannotListen, bind_tcp, bind_unix, unlink_unix
 from services.chassis.problem import ErrorWriter, write_problem
 from services.chassis.server_tls import ServerTls
 
@@ -38,6 +38,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 0  # 0: the system chooses
     uds: str | None = None  # a unix socket's path, in place of host and port
+    setting: str = ""  # that names the port, for who finds it taken
     tls: ServerTls | None = None  # in place of plain HTTP
     limits: GuardLimits = GuardLimits()
     error_writer: ErrorWriter = write_problem
@@ -105,7 +106,11 @@ class Site:
         if self.listener.uds is not None:
             self._socket = bind_unix(self.listener.uds)
             return
-        self._socket = bind_tcp(self.listener.host, self.listener.port)
+        try:
+            self._socket = bind_tcp(self.listener.host, self.listener.port)
+        except CannotListen as error:
+            setting = self.listener.setting
+            raise CannotListen(f"{error}; {setting} sets another port" if setting else str(error)) from error
         self.port = int(self._socket.getsockname()[1])
 
     async def start(self) -> None:

@@ -222,13 +222,16 @@ def listeners(
     tls = server_tls_of("credentials.tls", listen.tls)
     accounts = accounts_of(listen.service_accounts, AUDIENCE, service.tasks, service.registry)
     app = create_app(service.broker, tokens=TokenFile(tokens), store=service.store, accounts=accounts)
-    gateways = Listener(app=traced(app), host=listen.host, port=listen.port, uds=listen.socket, tls=tls)
+    gateways = Listener(
+        app=traced(app), host=listen.host, port=listen.port, uds=listen.socket, tls=tls, setting="credentials.port"
+    )
     admin = Listener(
         app=create_admin(
             service.health, service.registry, service.look, administration=_administration(settings, service)
         ),
         host=listen.admin_host or listen.host,
         port=listen.admin_port,
+        setting="credentials.adminPort (ZCODE_CREDENTIALS_ADMIN_PORT)",
         admin=True,
         # Whoever probes and scrapes has no certificate to show; who administers has a token.
         tls=server_tls_of("credentials.tls", msgspec.structs.replace(listen.tls, client_ca_file=None))

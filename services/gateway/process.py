@@ -76,6 +76,7 @@ def listeners(
         direct=gateway.entry.direct(),
         host=rules.bind_host(settings),
         port=server.port,
+        setting="server.port (ZCODE_PROXY_PORT, --port)",
         limits=guard_limits(settings.limits),
         error_writer=write_guard_error,
         forwarded_allow_ips=server.forwarded_allow_ips,
@@ -90,6 +91,7 @@ def listeners(
         ),
         host=server.admin_host or admin_host or rules.bind_host(settings),
         port=server.admin_port,
+        setting="server.adminPort (ZCODE_PROXY_ADMIN_PORT)",
         admin=True,
     )
     return public, admin

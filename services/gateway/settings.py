@@ -229,6 +229,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 VARIABLES: Final = Variables(
     names={
         "ZCODE_PROXY_PORT": "server.port",
+        "ZCODE_PROXY_ADMIN_PORT": "server.adminPort",
         "ZCODE_API_KEY": "auth.apiKey",
         "ZCODE_PROXY_API_KEY": "auth.proxyApiKey",
         "ZCODE_OAUTH_CALLBACK_PORT": "auth.oauthCallbackPort",

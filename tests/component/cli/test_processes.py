@@ -238,3 +238,25 @@ def test_a_taken_port_leaves_with_69(run: Run, tmp_path: Path, argv: list[str]) 
     assert done.returncode == 69, done.stderr
     assert "Traceback" not in done.stderr
     assert port in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("taken", "setting"),
+    [
+        ("ZCODE_PROXY_PORT", "server.port (ZCODE_PROXY_PORT"),
+        ("ZCODE_PROXY_ADMIN_PORT", "server.adminPort (ZCODE_PROXY_"),
+    ],
+)
+def test_whoever_finds_a_port_taken_learns_how_to_take_another(run: Run, taken: str, setting: str) -> None:
+    with socket.socket() as other, socket.socket() as free:
+        for each in (other, free):
+            each.bind(("127.0.0.1", 0))
+        other.listen()
+        ports = {"ZCODE_PROXY_PORT": free.getsockname()[1], "ZCODE_PROXY_ADMIN_PORT": free.getsockname()[1]}
+        ports[taken] = other.getsockname()[1]
+        free.close()
+        done = run("serve", "--demo", **{name: str(port) for name, port in ports.items()})
+
+    assert done.returncode == 69
+    assert f"127.0.0.1:{ports[taken]}: Address already in use; {setting}" in done.stderr
+    assert "Traceback" not in done.stderr
