@@ -2,7 +2,8 @@
 # Builds the image where there is no registry: the base from Debian packages (debootstrap), Python packages from a
 # wheelhouse that pip fills on this machine. Needs root, debootstrap and a running engine (DOCKER_HOST as usual).
 #
-#   deploy/local-image.sh [TAG]
+#   deploy/local-image.sh [TAG]                      what has not changed comes from the engine's cache
+#   FRESH=1 deploy/local-image.sh TAG                every step anew, on the same base
 #
 # The mirror is the one this machine's apt uses. The result differs from the published image in its base only.
 set -eu
@@ -39,7 +40,7 @@ sed "s/ ; python_full_version [<>=]* '[^']*' \\\\$/ \\\\/" requirements.lock >di
 # The context goes in as a tar of exactly what the image is made of, which every builder takes, old or new.
 tar -c --exclude=__pycache__ --owner=0 --group=0 services pyproject.toml README.md LICENSE requirements.lock \
   deploy/Dockerfile deploy/build.lock deploy/sbom.py dist/wheelhouse |
-  DOCKER_BUILDKIT=0 docker build -q -f deploy/Dockerfile -t "$tag" \
+  DOCKER_BUILDKIT=0 docker build -q ${FRESH:+--no-cache} -f deploy/Dockerfile -t "$tag" \
     --build-arg BASE_IMAGE="$base" --build-arg PIP_NO_INDEX=1 \
     --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" - 2>dist/build.log ||
   { tail -n 20 dist/build.log >&2; exit 1; }

@@ -72,17 +72,17 @@ def _listens(path: str) -> bool:
     return False
 
 
-def built(client: docker.DockerClient, address: str) -> str:
-    """Build the image of this tree and return its name; what has not changed comes from the engine's cache."""
-    environ = os.environ | {"DOCKER_HOST": address}
+def built(client: docker.DockerClient, address: str, name: str = IMAGE, *, fresh: bool = False) -> str:
+    """Build the image of this tree and return its name; what has not changed comes from the cache, unless `fresh`."""
+    environ = os.environ | {"DOCKER_HOST": address} | ({"FRESH": "1"} if fresh else {})
     done = subprocess.run(
-        [str(ROOT / "deploy" / "local-image.sh"), IMAGE], env=environ, capture_output=True, text=True, check=False
+        [str(ROOT / "deploy" / "local-image.sh"), name], env=environ, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
     with contextlib.suppress(ImageNotFound):
-        return str(client.images.get(IMAGE).tags[0])
-    raise RuntimeError(f"{IMAGE} was not built: {done.stdout}")
+        return str(client.images.get(name).tags[0])
+    raise RuntimeError(f"{name} was not built: {done.stdout}")
 
 
 def main() -> int:

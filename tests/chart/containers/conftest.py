@@ -31,7 +31,14 @@ SETS = {
         "keySecret": {"name": "zcode-captcha"},
         "store": {"existingSecret": "zcode-redis-captcha"},
     },
-    "gateway": {"preStopSeconds": 1, "drainSeconds": 60},
+    "gateway": {
+        "replicas": 1,
+        "preStopSeconds": 1,
+        "drainSeconds": 60,
+        "store": {"existingSecret": "zcode-redis-gateway"},
+    },
+    "rotation": {"enabled": True},
+    "backup": {"enabled": True, "persistentVolumeClaim": "zcode-backups"},
 }
 
 
@@ -77,6 +84,7 @@ def _secrets(passwords: dict[str, str]) -> dict[str, dict[str, str]]:
         "zcode-keyring": {"keyring.json": json.dumps(ring)},
         "zcode-redis": {"password": passwords["ZR-CRED"]},
         "zcode-redis-captcha": {"password": passwords["ZR-CAP"]},
+        "zcode-redis-gateway": {"password": passwords["ZR-GW"]},
         "zcode-plan": {"api-key": "simulated.key"},
         "zcode-client": {"client-key": CLIENT_KEY},
         "zcode-captcha": {"captcha.key": secrets.token_urlsafe(32)},

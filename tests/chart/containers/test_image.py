@@ -1,17 +1,21 @@
 """The image: small, complete in its bill of materials, started by nobody but us, and quick (P-56)."""
 
 import gzip
+import hashlib
 import json
 import re
+import tarfile
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.chart.engine import IMAGE, ROOT
+from tests.chart.engine import IMAGE, ROOT, built
 from tests.chart.kubelet import Kubelet
 
 PYTHON = "/opt/zcode-proxy/bin/python"
+EPOCH = 1767225600  # SOURCE_DATE_EPOCH of the Dockerfile
 LARGEST = 150 * 1024 * 1024
 
 
@@ -57,6 +61,40 @@ def test_nothing_runs_at_the_start_of_the_interpreter_but_itself(node: Kubelet) 
     assert "" == _in_image(node, "find", "/opt/zcode-proxy", "-name", "sitecustomize*", "-o", "-name", "usercustomize*")
     assert "" == _in_image(node, "find", "/opt/zcode-proxy", "-name", "pip", "-o", "-name", "setuptools")
     assert "" == _in_image(node, "find", "/opt/zcode-proxy", "-perm", "/6000")
+
+
+@pytest.mark.promise("P-56")
+def test_the_same_tree_gives_the_same_bits_at_another_time(node: Kubelet, tmp_path: Path) -> None:
+    """Everything is installed, compiled and listed anew; the layer that we make is compared entry by entry, then whole."""
+    again = built(node.client, f"unix://{node.directory}/d.sock", f"{IMAGE}-again", fresh=True)
+    first, second = (_own_layer(node, name, tmp_path / str(at)) for at, name in enumerate((IMAGE, again)))
+
+    assert {} == {
+        name: (first.get(name), second.get(name))
+        for name in first.keys() | second.keys()
+        if first.get(name) != second.get(name)
+    }
+    assert node.client.images.get(IMAGE).attrs["RootFS"] == node.client.images.get(again).attrs["RootFS"]
+    assert {"opt", "opt/zcode-proxy"} == {"/".join(name.split("/")[:2]) for name in first}, "no cache, no log"
+    assert any(name.endswith(".pyc") for name in first)
+    assert {EPOCH} == {entry[-1] for name, entry in first.items() if name.startswith("opt/zcode-proxy")}
+
+
+def _own_layer(node: Kubelet, name: str, file: Path) -> dict[str, tuple[object, ...]]:
+    """Return type, mode, owner, link, hash and time of everything in the topmost layer."""
+    with file.open("wb") as sink:
+        sink.writelines(node.client.images.get(name).save(chunk_size=8 * 1024 * 1024))
+    found: dict[str, tuple[object, ...]] = {}
+    with tarfile.open(file) as image:
+        manifest = image.extractfile("manifest.json")
+        assert manifest is not None
+        layer = image.extractfile(json.load(manifest)[0]["Layers"][-1])
+        with tarfile.open(fileobj=layer) as entries:
+            for entry in entries:
+                content = entries.extractfile(entry) if entry.isreg() else None
+                digest = "" if content is None else hashlib.sha256(content.read()).hexdigest()
+                found[entry.name] = (entry.type, entry.mode, entry.uid, entry.gid, entry.linkname, digest, entry.mtime)
+    return found
 
 
 def test_it_is_well_soon_after_its_start(node: Kubelet) -> None:

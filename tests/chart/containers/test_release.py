@@ -5,6 +5,7 @@ The tests build on each other in this order, as an installation does: claim the 
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -222,6 +223,43 @@ def test_a_command_in_the_captcha_services_own_pod_is_known_too(captcha: Pod) ->
     code, said = _asked(captcha, "captcha")
 
     assert code == 0, said
+
+
+def test_the_rotation_reads_the_keyring_and_counts_every_record(node: Kubelet, gateway: Pod, captcha: Pod) -> None:
+    """Two processes are asked for, which run: the gateway's sidecar and the captcha service's."""
+    gateway.wait_ready()
+    captcha.wait_ready()
+    pod = node.run("rotation", job_of(node, "-rotation"))
+
+    assert pod.code("rotation") == 0, pod.log("rotation")
+    assert "master key 1 seals" in pod.log("rotation")
+    assert "no rotation is under way; `zcode-proxy keyring add` begins one" in pod.log("rotation").replace("\n", " ")
+
+
+def test_the_next_keyring_comes_out_of_a_pod_that_may_not_write_it(gateway: Pod) -> None:
+    """As docs/kubernetes.md says it: the Secret is the operator's to change, with what this prints."""
+    command = ["/opt/zcode-proxy/bin/zcode-proxy", "keyring", "add", "--config", "/etc/zcode-proxy/config.yaml"]
+    code, output = gateway.containers["credentials"].exec_run(command, demux=True)
+    refused, _ = gateway.containers["credentials"].exec_run([*command[:2], "retire", *command[3:]])
+    keyring = json.loads(output[0])
+
+    assert (code, refused) == (0, 1)
+    assert [key["state"] for key in keyring["keys"]] == ["primary", "decrypt"]
+    assert b"put it where the keyring is kept" in output[1]
+
+
+def test_the_backup_writes_a_file_to_a_claim(node: Kubelet, claimed: Pod) -> None:
+    assert claimed
+    pod = node.run("backup", job_of(node, "-backup"))
+
+    assert pod.code("backup") == 0, pod.log("backup")
+    assert re.fullmatch(r"/backups/backup-\d+\.zrb: \d+ values", pod.log("backup").strip())
+
+
+def job_of(node: Kubelet, ending: str) -> dict[str, object]:
+    """Return the pod of a CronJob's Job."""
+    template: dict[str, object] = node.chart.one("CronJob", ending)["spec"]["jobTemplate"]["spec"]["template"]
+    return template
 
 
 @pytest.mark.parametrize("name", ["refuses", "streams"])
