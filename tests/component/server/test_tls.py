@@ -201,12 +201,12 @@ async def test_who_never_finishes_a_handshake_is_let_go(place: Place) -> None:
 
 
 async def test_handshakes_that_are_too_many_cost_nothing_and_keep_nobody_out_for_long(place: Place) -> None:
-    limits = GuardLimits(header_seconds=1.5)
+    limits = GuardLimits(header_seconds=5)  # long enough for a busy machine to begin them all
     async with running_server(RecordingApp(), tls=place.tls(), limits=limits) as server:
         silent = [await asyncio.open_connection(server.host, server.port) for _ in range(MOST + 50)]
         handshakes = server.site._handshakes
         assert handshakes is not None
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(4):
             while handshakes.running + handshakes.refused < MOST + 50:
                 await asyncio.sleep(0.01)
         assert (handshakes.running, handshakes.refused) == (MOST, 50)
