@@ -17,7 +17,7 @@ PURE := $(subst $(space),$(comma),services/gateway/wire/* services/gateway/trans
   oauth/callback oauth/flows oauth/resolution oauth/renewal) services/chassis/sealing.py services/chassis/peer/proof.py \
   services/chassis/peer/settings.py)
 
-.PHONY: demo serve test edge coverage check chart chart-reference released bench soak clients interpreters lock clean help
+.PHONY: demo serve test edge coverage check chart compose chart-reference released bench soak clients interpreters lock clean help
 
 help:
 	@echo "make demo     serve on port $(PORT) with a simulated upstream: no account needed"
@@ -25,6 +25,7 @@ help:
 	@echo "make test     set everything up and run the tests"
 	@echo "make check    format, lint, types, imports"
 	@echo "make chart    the Helm chart: rendered, judged, and run as containers where there is root and dockerd"
+	@echo "make compose  deploy/compose.yaml, started where there is root and dockerd"
 	@echo "make clients  real clients from npm against the gateway (Codex, Claude Code, OpenCode, Qwen Code)"
 	@echo "make edge     the gateway behind nginx (needs nginx)"
 	@echo "make bench    measure against haproxy, nginx and other gateways"
@@ -87,6 +88,12 @@ chart: $(STAMP) .venv-checkov/.installed
 	$(BIN)/python -m pytest -q -n 2 -m "chart and not containers" tests/chart
 	@if why=$$($(BIN)/python -m tests.chart.engine); then $(BIN)/python -m pytest -q -p no:randomly tests/chart/containers; \
 	  else echo "the chart's pods were NOT run as containers: $$why"; fi
+
+# deploy/compose.yaml, started for real; `make chart` does it too.
+compose: $(STAMP)
+	@if why=$$($(BIN)/python -m tests.chart.engine); then \
+	  $(BIN)/python -m pytest -q -p no:randomly tests/chart/containers/test_compose.py; \
+	  else echo "deploy/compose.yaml was NOT started: $$why"; fi
 
 chart-reference: $(STAMP)
 	$(BIN)/python -m tests.chart.reference

@@ -30,8 +30,8 @@ def possible() -> str | None:
     """Say why no engine can be run here; None when one can."""
     if os.geteuid() != 0:
         return "needs root"
-    missing = [name for name in ("dockerd", "unshare", "debootstrap") if shutil.which(name) is None]
-    return f"needs {', '.join(missing)} (Debian: docker.io, debootstrap, iptables)" if missing else None
+    missing = [name for name in ("dockerd", "unshare", "debootstrap", "docker-compose") if shutil.which(name) is None]
+    return f"needs {', '.join(missing)} (Debian: docker.io, docker-compose, debootstrap, iptables)" if missing else None
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from docker import DockerClient
 
 from tests.chart.engine import built, engine
 from tests.chart.kubelet import Kubelet
@@ -49,31 +51,53 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(900))  # the first one builds the image
 
 
+class Engine(msgspec.Struct, frozen=True):
+    """A running engine that has the image of this tree."""
+
+    client: DockerClient
+    address: str  # as DOCKER_HOST
+
+
 @pytest.fixture(scope="session")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelet]:
-    """One node with the whole release known to it, nothing started."""
-    directory = tmp_path_factory.mktemp("node")
-    directory.chmod(0o755)
-    directory.parent.chmod(0o755)
+def running_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The one engine of this run."""
+    directory = tmp_path_factory.mktemp("engine")
+    with engine(directory) as client:
+        address = f"unix://{directory}/d.sock"
+        built(client, address)
+        yield Engine(client, address)
+
+
+def users(directory: Path) -> dict[str, str]:
+    """Write users.acl with passwords of this run, and return them by user."""
     passwords = {name: secrets.token_urlsafe(24) for name in re.findall(r"PASSWORD-OF-([A-Z-]+)", USERS.read_text())}
     acl = USERS.read_text()
     for name, password in passwords.items():
         acl = re.sub(rf">PASSWORD-OF-{name}(?![A-Z-])", f">{password}", acl)
     (directory / "users.acl").write_text(acl)
-    with engine(directory) as docker:
-        built(docker, f"unix://{directory}/d.sock")
-        host = docker.networks.get("bridge").attrs["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
-        lines = (f"aclfile {directory / 'users.acl'}", f"bind 127.0.0.1 {host}", "protected-mode no")
-        with Server(directory / "redis", *lines) as redis:
-            chart = render("sidecar", SETS | {"store": {"url": f"redis://{host}:{redis.port}"}})
-            signer = Signer()
-            keys = {"zcode-issuer-keys": {"jwks.json": json.dumps({"keys": [signer.jwk]})}}
-            own = _secrets(passwords) | {"zcode-captcha-tls": _certificate(directory)}
-            kubelet = Kubelet(docker, chart, own, directory, config_maps=keys, signer=signer)
-            try:
-                yield kubelet
-            finally:
-                kubelet.close()
+    return passwords
+
+
+@pytest.fixture(scope="session")
+def node(running_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelet]:
+    """One node with the whole release known to it, nothing started."""
+    directory = tmp_path_factory.mktemp("node")
+    directory.chmod(0o755)
+    directory.parent.chmod(0o755)
+    passwords = users(directory)
+    docker = running_engine.client
+    host = docker.networks.get("bridge").attrs["IPAM"]["Config"][0].get("Gateway", "172.17.0.1")
+    lines = (f"aclfile {directory / 'users.acl'}", f"bind 127.0.0.1 {host}", "protected-mode no")
+    with Server(directory / "redis", *lines) as redis:
+        chart = render("sidecar", SETS | {"store": {"url": f"redis://{host}:{redis.port}"}})
+        signer = Signer()
+        keys = {"zcode-issuer-keys": {"jwks.json": json.dumps({"keys": [signer.jwk]})}}
+        own = _secrets(passwords) | {"zcode-captcha-tls": _certificate(directory)}
+        kubelet = Kubelet(docker, chart, own, directory, config_maps=keys, signer=signer)
+        try:
+            yield kubelet
+        finally:
+            kubelet.close()
 
 
 def _secrets(passwords: dict[str, str]) -> dict[str, dict[str, str]]:

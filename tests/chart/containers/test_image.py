@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.chart.containers.conftest import Engine
 from tests.chart.engine import IMAGE, ROOT, built
 from tests.chart.kubelet import Kubelet
 
@@ -64,9 +65,11 @@ def test_nothing_runs_at_the_start_of_the_interpreter_but_itself(node: Kubelet) 
 
 
 @pytest.mark.promise("P-56")
-def test_the_same_tree_gives_the_same_bits_at_another_time(node: Kubelet, tmp_path: Path) -> None:
+def test_the_same_tree_gives_the_same_bits_at_another_time(
+    node: Kubelet, running_engine: Engine, tmp_path: Path
+) -> None:
     """Everything is installed, compiled and listed anew; the layer that we make is compared entry by entry, then whole."""
-    again = built(node.client, f"unix://{node.directory}/d.sock", f"{IMAGE}-again", fresh=True)
+    again = built(node.client, running_engine.address, f"{IMAGE}-again", fresh=True)
     first, second = (_own_layer(node, name, tmp_path / str(at)) for at, name in enumerate((IMAGE, again)))
 
     assert {} == {
