@@ -31,6 +31,9 @@ _SHORT: Final = {
     "portkey": "Portkey (O)",
     "litellm": "LiteLLM (O to A)",
     "gw-aa-debian": "gateway A, Debian's Python",
+    "gw-aa-quiet": "gateway A, nothing counted",
+    "gw-aa-traced": "gateway A, all traced",
+    "gw-aa-cred": "gateway A, leased",
 }
 _ROUTES: Final = {"aa": "A", "oo": "O", "oa": "O to A", "ao": "A to O"}
 
