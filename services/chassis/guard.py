@@ -12,7 +12,8 @@ One `GuardProtocol` is one client connection. `phase` is where its *input* stand
     BODY    too large, badly framed, too slow        LINGER, or as below
     DONE    answer complete                          IDLE
     DONE    first byte of a pipelined request        HEAD
-    IDLE    first byte of the next request           HEAD
+    IDLE    a request whose head is known, whole     DONE
+    IDLE    first byte of another next request       HEAD
     IDLE    keep-alive over                          closed
     LINGER  client done sending, or time over        closed
 
@@ -70,7 +71,7 @@ class GuardProtocol(TimedProtocol):
         self.head = BARE
         self.head_bytes = 0  # of an unfinished head
         self.payload = 0
-        self.untaken = 0  # of a body that the parser leaves to us, see _take_upgrade
+        self.untaken = 0  # of a body that the parser leaves to us, see _take_body
         self.ended = False  # a message ended within the current read
         self.repeated: RepeatedHead | None = None  # what this client's requests begin with
         self.lessons = 0  # how often that was learnt

@@ -112,11 +112,6 @@ class Spread:
         """Name a trace that shows a value which was counted, at that time (seconds since the epoch)."""
         self.examples[bisect_left(self._bounds, value)] = Exemplar({"trace_id": trace_id}, value, at)
 
-    @property
-    def waiting(self) -> int:
-        """How many values are kept."""
-        return len(self._values)
-
     def sort_in(self) -> None:
         """Put what is kept where it belongs."""
         bounds, counts = self._bounds, self._counts
@@ -188,6 +183,11 @@ class Histogram(_Instrument[Spread]):
 
     def observe(self, value: float) -> None:
         self.only.observe(value)
+
+    def sort_in(self) -> None:
+        """Put what is kept where it belongs, in every series."""
+        for series in self._series.values():
+            series.sort_in()
 
     def collect(self) -> Iterable[Metric]:
         """Return every series."""

@@ -62,7 +62,7 @@ class SnapshotKeys:
         self._proxy_key = proxy_key.reveal().encode() if proxy_key else None
         self._of: Snapshot | None = None
         self._held: dict[tuple[str, bytes], _Held] = {}  # by id and MAC
-        self._seen: dict[bytes, _Held] = {}  # those of them that were presented, by `_hash`; no more than there are
+        self._seen: dict[bytes, _Held] = {}  # those of them that were presented, by a hash under `_hash_key`
         self._hash_key = os.urandom(_HASH)
         self._pepper = b""
 

@@ -4,6 +4,7 @@ Headers across the gateway: what goes upstream and what comes back, both by allo
 Nothing of the client's travels but three checked values; nothing of the upstream's but what clients act on.
 """
 
+import functools
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ _BACK: Final = frozenset(
     {b"retry-after", b"retry-after-ms", b"anthropic-organization-id", b"openai-processing-ms", b"openai-version"}
 )
 _BACK_PREFIXES: Final = (b"anthropic-ratelimit-", b"x-ratelimit-")
-_MOST_NAMES: Final = 1024
+_NAME_OF: Final = itemgetter(0)
 _REQUEST_IDS: Final = (b"x-request-id", b"request-id", b"x-log-id")
 
 
@@ -84,18 +85,9 @@ def upstream_request_id(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 def passed_back(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     """Return the headers of an answer that clients act on."""
-    return list(compress(headers, map(_GOES_BACK.__getitem__, map(_NAME_OF, headers))))
+    return list(compress(headers, map(_goes_back, map(_NAME_OF, headers))))  # no function of ours per header
 
 
-class _Verdicts(dict[bytes, bool]):
-    """Whether a header goes back, by name; found out once, because every answer has a dozen. Bounded."""
-
-    def __missing__(self, name: bytes) -> bool:
-        goes = name in _BACK or name.startswith(_BACK_PREFIXES)
-        if len(self) < _MOST_NAMES:
-            self[name] = goes
-        return goes
-
-
-_GOES_BACK: Final = _Verdicts()
-_NAME_OF: Final = itemgetter(0)
+@functools.lru_cache(maxsize=1024)
+def _goes_back(name: bytes) -> bool:
+    return name in _BACK or name.startswith(_BACK_PREFIXES)

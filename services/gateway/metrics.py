@@ -109,7 +109,7 @@ FAMILIES: Final = (
     CONNECTIONS,
 )
 
-_MANY: Final = 512  # exchanges of one kind whose times are kept before they are sorted in
+_MANY: Final = 512  # exchanges whose times are kept before they are sorted in
 _MOST_KEPT: Final = 4096
 _MOST_CODES: Final = 64
 _CODES: Final = frozenset(map(str, (*ROW_BY_CODE, *SYSTEM_BLOCKS_MISSING.codes)))
@@ -136,6 +136,16 @@ class GatewayMetrics:
         self._queue = Histogram(QUEUE, registry)
         self._retries = Counter(RETRIES, registry)
         self._dropped = Counter(DROPPED, registry)
+        self._timed = (
+            self._duration,
+            self._first,
+            self._per_token,
+            self._tokens,
+            self._overhead,
+            self._head,
+            self._stream,
+        )
+        self._unsorted = 0
         self._kept: dict[_Key, _Series] = {}
         self._codes: dict[str, Count] = {}
 
@@ -147,6 +157,11 @@ class GatewayMetrics:
         """Count exchanges that are over."""
         for observation in observations:
             self.observe(observation)
+            self._unsorted += 1
+        if self._unsorted >= _MANY:
+            self._unsorted = 0
+            for histogram in self._timed:
+                histogram.sort_in()
 
     def observe(self, seen: Observation) -> None:
         """Count one exchange."""
@@ -215,7 +230,7 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: Spread
 
     def count(self, seen: Observation) -> None:
-        """Count an exchange; nothing is sorted in before there is a heap of it, or somebody looks."""
+        """Count an exchange; `take` sorts in what has come together, as does whoever looks."""
         self.requests.value += 1
         self.duration.add(seen.ended_at - seen.begun_at)
         usage = seen.usage
@@ -232,8 +247,6 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
                 self._streamed(seen.ended_at - first, usage)
         if seen.trace_id is not None:
             self._show(seen, seen.trace_id)
-        if self.duration.waiting >= _MANY:
-            self._sort_in()
 
     def _streamed(self, spent: float, usage: Usage | None) -> None:
         self.stream.add(spent)
@@ -262,12 +275,6 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
             self.first.show(seen.first_byte_at - seen.begun_at, trace)
             if seen.stream:
                 self.stream.show(seen.ended_at - seen.first_byte_at, trace)
-
-    def _sort_in(self) -> None:
-        for name in self.__struct_fields__:
-            series = getattr(self, name)
-            if isinstance(series, Spread):
-                series.sort_in()
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):

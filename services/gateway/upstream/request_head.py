@@ -14,23 +14,14 @@ from services.gateway.upstream.transport import HeaderBlock, Origin, ProtocolVio
 
 _PATH = re.compile(rb"/[!-~]*")
 _NAME = re.compile(rb"(?!(?i:host|content-length|connection|transfer-encoding)\Z)[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_MOST_NAMES = 1024
+_NAME_OF = itemgetter(0)
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t"))
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})  # an empty body of these is not announced (RFC 9110, 8.6)
 
 
-class _Names(dict[bytes, bool]):
-    """Whether a name is a token that does not belong to the framing; found out once. Bounded."""
-
-    def __missing__(self, name: bytes) -> bool:
-        free = _NAME.fullmatch(name) is not None
-        if len(self) < _MOST_NAMES:
-            self[name] = free
-        return free
-
-
-_IS_FREE = _Names()
-_NAME_OF = itemgetter(0)
+@functools.lru_cache(maxsize=1024)
+def _is_free_name(name: bytes) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def header_lines(request: UpstreamRequest) -> bytes:
@@ -53,7 +44,7 @@ def _check_start(method: str, path: bytes) -> None:
 
 
 def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    if not all(map(_IS_FREE.__getitem__, map(_NAME_OF, headers))):
+    if not all(map(_is_free_name, map(_NAME_OF, headers))):
         raise ProtocolViolation("a header of the request is not a token, or belongs to the framing")
     lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
     if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(headers):  # two per line are ours
