@@ -166,3 +166,15 @@ def test_what_is_declared_is_what_is_exported() -> None:
 def _samples(registry: CollectorRegistry) -> Iterator[object]:
     for metric in registry.collect():
         yield from metric.samples
+
+
+def test_times_that_nobody_reads_do_not_heap_up() -> None:
+    """Shown to fail by: never sorting them in."""
+    counted = _Counted()
+    seen = [_seen(first_byte_at=101.0, stream=True, sent_at=100.1, head_at=100.9, overhead=0.2, usage=Usage(output=9))]
+    for _ in range(1200):
+        counted.metrics.take(seen)
+
+    kept = [len(series._values) for histogram in counted.metrics._timed for series in histogram._series.values()]
+    assert 0 < max(kept) < 512
+    assert 1200 == counted("zcode_overhead_seconds_count")
