@@ -4,7 +4,7 @@ How hard the upstream is asked to think: the tables of translation.md A8.2, both
 It decides values only; where they are written in a body is the request translators' business.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -28,6 +28,16 @@ class OpenAIThinking(msgspec.Struct, frozen=True, kw_only=True):
     thinking: str | None = None  # thinking.type: enabled or disabled
     reasoning_effort: str | None = None
     dropped: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The same as members of a request's body."""
+        members: dict[str, Any] = {}
+        if self.thinking:
+            members["thinking"] = {"type": self.thinking}
+        if self.reasoning_effort:
+            members["reasoning_effort"] = self.reasoning_effort
+        return members
 
 
 class AnthropicThinking(msgspec.Struct, frozen=True, kw_only=True):

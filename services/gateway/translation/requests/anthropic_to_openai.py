@@ -201,12 +201,7 @@ def _thinking(request: MessagesRequest, dialect: Dialect, max_tokens: int | None
         max_tokens=max_tokens,
     )
     dropped += told.dropped
-    fields: dict[str, Any] = {}
-    if told.thinking:
-        fields["thinking"] = {"type": told.thinking}
-    if told.reasoning_effort:
-        fields["reasoning_effort"] = told.reasoning_effort
-    return fields
+    return told.members
 
 
 def _hints(request: MessagesRequest, dropped: list[str]) -> None:

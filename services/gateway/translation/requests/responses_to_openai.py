@@ -134,9 +134,4 @@ def _format(wanted: Format | None, dialect: Dialect, dropped: list[str]) -> tupl
 def _effort(effort: str | None, dialect: Dialect, dropped: list[str]) -> dict[str, Any]:
     told = to_openai_effort(dialect, effort=effort)
     dropped += told.dropped
-    fields: dict[str, Any] = {}
-    if told.thinking:
-        fields["thinking"] = {"type": told.thinking}
-    if told.reasoning_effort:
-        fields["reasoning_effort"] = told.reasoning_effort
-    return fields
+    return told.members
