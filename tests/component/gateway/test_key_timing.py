@@ -60,8 +60,10 @@ CLASSES: Mapping[str, Kept] = {
 def client_keys() -> Iterator[Presented]:
     """Yield a round over a snapshot that keeps what each class says."""
     pepper = secrets.token_bytes(key_format.PEPPER_SIZE)
-    calls = [(name, new_key()) for name in CLASSES for _ in range(ROUND)]
-    random.shuffle(calls)
+    classes = [name for name in CLASSES for _ in range(ROUND)]
+    random.shuffle(classes)
+    # Made in the order of the calls: keys of one class side by side in memory would be a difference of their own.
+    calls = [(name, new_key()) for name in classes]
     kept = []
     for name, presented in calls:
         parsed = key_format.parse(presented)
