@@ -20,7 +20,11 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.mark.parametrize("state", sorted(STATES.keys() - {"puzzle"}))  # a puzzle is the provider's
 async def test_axe_finds_nothing(chromium: Browser, tmp_path: Path, state: str) -> None:
     context = await chromium.new_context(
-        locale="en-US", color_scheme="light", viewport={"width": 360, "height": 640}, bypass_csp=True
+        locale="en-US",
+        color_scheme="light",
+        reduced_motion="reduce",  # colours are judged when they have come to rest
+        viewport={"width": 360, "height": 640},
+        bypass_csp=True,
     )
     context.set_default_timeout(PATIENCE)
     page = await context.new_page()
