@@ -8,6 +8,7 @@ depends on what was read. Nothing is synced to the disk for its own sake: a powe
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ T = TypeVar("T")
 FILE_NAME: Final = "usage.db"
 
 _DEADLINE: Final = 3.0  # seconds of one call
+_BUSY_STEP: Final = 0.02  # seconds
 _COUNTS: Final = Tally.__struct_fields__
 _TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS usage (hour INTEGER, process TEXT, model TEXT, key TEXT, credential TEXT,
@@ -102,14 +104,36 @@ class SqliteBooks:
         if self._opened is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-            self._opened = sqlite3.connect(self._path, timeout=_DEADLINE / 2)
-            self._opened.execute("PRAGMA journal_mode=WAL")
-            self._opened.execute("PRAGMA synchronous=NORMAL")
-            for table in _TABLES:
-                self._opened.execute(table)
+            connection = sqlite3.connect(self._path, timeout=_DEADLINE / 2)
+            try:
+                _prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._opened = connection
         return self._opened
 
     def _close(self) -> None:
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    _write_ahead(connection, time.monotonic() + _DEADLINE / 2)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    for table in _TABLES:
+        connection.execute(table)
+
+
+def _write_ahead(connection: sqlite3.Connection, until: float) -> None:
+    """Change the journal's mode; SQLite does not wait here by itself for another process that is opening the file."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_BUSY_STEP)
+        else:
+            return

@@ -1,5 +1,7 @@
 """What is kept, where, for how long, and what happens when that is not to be had."""
 
+import asyncio
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -70,6 +72,28 @@ async def test_a_store_that_is_away_is_said_to_be(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             await books.write({KEY: Tally()})
         await books.aclose()
+
+
+async def test_a_file_that_another_process_is_just_opening_is_waited_for(tmp_path: Path) -> None:
+    books = SqliteBooks(tmp_path / "usage.db", "one")
+    other = sqlite3.connect(tmp_path / "usage.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # SQLite does not wait for this one by itself
+    asyncio.get_running_loop().call_later(0.2, other.close)
+    await books.write({KEY: Tally(requests=1)})
+
+    assert {KEY: Tally(requests=1)} == await _read(books)
+
+
+async def test_a_file_that_could_not_be_opened_is_opened_at_the_next_call(tmp_path: Path) -> None:
+    books = SqliteBooks(tmp_path / "usage.db", "one")
+    other = sqlite3.connect(tmp_path / "usage.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await books.write({KEY: Tally(requests=1)})
+    other.close()
+    await books.write({KEY: Tally(requests=1)})
+
+    assert {KEY: Tally(requests=1)} == await _read(books)
 
 
 async def test_a_url_that_is_none_is_refused_without_repeating_it(tmp_path: Path) -> None:
