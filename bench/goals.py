@@ -95,6 +95,15 @@ def _added_check(measure: str, value: str) -> Callable[..., Reading | None]:
     return read
 
 
+def _added_ratio(measure: str, value: str) -> Callable[..., Reading | None]:
+    def read(readings: Readings) -> Reading | None:
+        found = added(readings, measure, "gw-aa", value)
+        other = added(readings, measure, "haproxy", value)
+        return None if found is None or not other or other < 0 else Reading(found / other, "x")
+
+    return read
+
+
 def _worst(measure: str, value: str, unit: str, subjects: Iterable[str]) -> Callable[..., Reading | None]:
     def read(readings: Readings) -> Reading | None:
         found = {name: seen for name in subjects if (seen := median(readings, measure, name, value)) is not None}
@@ -141,6 +150,8 @@ CHECKS: Final = (
     Check(
         "unpaced SSE: events/s over haproxy", _ratio_check("stream_16", "gw-aa", "haproxy", "rate"), 0.40, 0.70, False
     ),
+    # Where the goal was set nginx had 0.70 of haproxy's events (performance.md 8a).
+    Check("the same over nginx", _ratio_check("stream_16", "gw-aa", "nginx", "rate"), 0.57, 1.0, False),
     Check(
         "100 paced streams: CPU an event over haproxy",
         _ratio_check("paced_100", "gw-aa", "haproxy", "cpu"),
@@ -152,6 +163,8 @@ CHECKS: Final = (
     Check("the same over haproxy", _most_paced_ratio, 0, 0.9, False),
     Check("added p50, c=1", _added_check("json_1", "p50"), 200, 120, True),
     Check("added p50 at 100 req/s", _added_check("open_100", "p50"), 350, 280, True),
+    # A machine that wakes slowly adds to everybody; where the goal was set haproxy added 127 us (performance.md 3).
+    Check("the same over haproxy's", _added_ratio("open_100", "p50"), 2.76, 2.2, True),
     Check("added p99 at 100 req/s", _added_check("open_100", "p99"), 1000, None, True),
     Check("translated SSE: CPU an event, one write each", _worst("single_16", "cpu", "us", _WORST_OF), 6, 4.5, True),
     Check("the same: CCR's over ours", _ratio_check("single_16", "ccr", "gw-ao", "cpu"), 4, None, False),
