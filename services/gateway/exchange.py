@@ -99,7 +99,7 @@ class Exchange:
     def _prepare(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Preparation:
         settings = self._settings
         dialect = settings.dialect_of(route.format, call.model)
-        return prepare(call.body, self._want(call, route, lease), dialect, settings.request_limits)
+        return prepare(call.body, self._want(call, route, lease), dialect, settings.request_limits, call.outline)
 
     def _want(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Want:
         return Want(

@@ -11,10 +11,11 @@ from services.gateway.translation.count import count_request_tokens
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
-from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
+from services.gateway.translation.requests.openai_to_anthropic import Finish, openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
 from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.outline import Outline
 
 
 class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -40,8 +41,14 @@ class Want(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     system_blocks: tuple[str, ...] = ()
 
 
-def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) -> Preparation:
-    """Return the upstream's body; raises TranslationError for what cannot be sent without changing its meaning."""
+def prepare(
+    body: bytes, want: Want, dialect: Dialect, limits: RequestLimits, outline: Outline | None = None
+) -> Preparation:
+    """
+    Return the upstream's body; raises TranslationError for what cannot be sent without changing its meaning.
+
+    `outline` is what has been read of the body already; it saves reading that again.
+    """
     model = upstream_model(want.model)
     if want.client is want.upstream:
         translated = _unchanged(body, want, limits)
@@ -50,13 +57,13 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
             body, dialect, upstream_model=model, limits=limits, interleaved_thinking=want.interleaved_thinking
         )
     else:
-        translated = _from_openai(body, want, dialect, limits, model)
+        translated = _from_openai(body, want, dialect, limits, model, outline)
     same = want.client is want.upstream
     mutation = Mutation(
         model=model if same and model != want.model else None,
         include_usage=same and want.stream and want.upstream is WireFormat.OPENAI and dialect.stream_options,
-        cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
-        user_id=want.user_id,
+        cache_breakpoint=want.upstream is WireFormat.ANTHROPIC and not translated.finished,
+        user_id=None if translated.finished else want.user_id,
         system_blocks=want.system_blocks,
     )
     return Preparation(
@@ -67,12 +74,24 @@ def prepare(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits) ->
     )
 
 
-def _from_openai(body: bytes, want: Want, dialect: Dialect, limits: RequestLimits, model: str) -> TranslatedRequest:
+def _from_openai(
+    body: bytes, want: Want, dialect: Dialect, limits: RequestLimits, model: str, outline: Outline | None
+) -> TranslatedRequest:
     """Translate what came in one of OpenAI's two APIs."""
     if want.client is WireFormat.RESPONSES and want.upstream is WireFormat.OPENAI:
         return responses_to_openai(body, dialect, upstream_model=model, limits=limits)
-    translate = responses_to_anthropic if want.client is WireFormat.RESPONSES else openai_to_anthropic
-    return translate(body, dialect, upstream_model=model, default_max_tokens=want.default_max_tokens, limits=limits)
+    most = want.default_max_tokens
+    if want.client is WireFormat.RESPONSES:
+        return responses_to_anthropic(body, dialect, upstream_model=model, default_max_tokens=most, limits=limits)
+    return openai_to_anthropic(
+        body,
+        dialect,
+        upstream_model=model,
+        default_max_tokens=most,
+        limits=limits,
+        outline=outline,
+        finish=Finish(breakpoint=True, user_id=want.user_id),
+    )
 
 
 def _estimate(body: bytes, want: Want) -> int:

@@ -20,6 +20,7 @@ from services.gateway.observation import Observation, Observer
 from services.gateway.rescue import fault_of_exception, write_error
 from services.gateway.translation.own_faults import draining, model_not_allowed
 from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.outline import outline_of
 
 PATHS: Final = {
     "/v1/chat/completions": WireFormat.OPENAI,
@@ -88,9 +89,12 @@ class CompletionEndpoint:
 
     async def _serve(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
         body = await client.read_body(self._body_limit)
-        seen = peek(body, self._default_model)
+        # What comes in OpenAI's words is mostly translated, which asks for all the members.
+        outline = outline_of(body) if self._format is WireFormat.OPENAI else None
+        seen = peek(body, self._default_model, outline)
         if not seen.named:
             body = mutate(body, self._format, Mutation(model=seen.model))
+            outline = None
         allowed = inbound.caller.models
         if allowed and seen.model not in allowed:
             raise Unauthenticated(model_not_allowed(seen.model))
@@ -108,6 +112,7 @@ class CompletionEndpoint:
             session=client_session(headers, self._sessions),
             request_id=request_id,
             head=((b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors),
+            outline=outline,
         )
         task = client.task
         if task is not None:

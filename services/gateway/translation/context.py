@@ -41,6 +41,7 @@ class TranslatedRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     body: bytes
     context: ResponseContext
+    finished: bool = False  # cache breakpoint and user id are as they go upstream
     dropped: tuple[
         str, ...
     ] = ()  # field names, for x-zcode-dropped-params; `temperature=1` style where a value was changed

@@ -6,6 +6,7 @@ import pytest
 
 from services.gateway.call import Peek, peek
 from services.gateway.errors import BadRequest
+from services.gateway.wire.outline import outline_of
 
 
 @pytest.mark.parametrize(
@@ -22,11 +23,13 @@ from services.gateway.errors import BadRequest
 )
 def test_model_and_mode_are_read_and_the_rest_is_left_alone(body: bytes, expected: Peek) -> None:
     assert expected == peek(body, None)
+    assert expected == peek(body, None, outline_of(body))
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"model":null}', b'{"model":""}'])
 def test_a_call_that_names_no_model_gets_the_default_one(body: bytes) -> None:
     assert Peek("glm-5.1", stream=False, include_usage=False, named=False) == peek(body, "glm-5.1")
+    assert peek(body, "glm-5.1", outline_of(body)) == peek(body, "glm-5.1")
 
 
 @pytest.mark.parametrize(
@@ -74,5 +77,7 @@ def test_what_is_no_json_is_refused_without_quoting_it(body: bytes) -> None:
 
 def _refused(body: bytes) -> Any:
     with pytest.raises(BadRequest) as refusal:
+        peek(body, None, outline_of(body))
+    with pytest.raises(BadRequest):
         peek(body, None)
     return refusal.value.fault

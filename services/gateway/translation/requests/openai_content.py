@@ -55,9 +55,15 @@ def tool_input(arguments: msgspec.Raw, param: str, depth: int) -> msgspec.Raw:
 
 
 class Content:
-    """Makes blocks under one dialect and notes the hints that are lost."""
+    """
+    Makes blocks under one dialect and notes the hints that are lost.
+
+    `marked`: a block has a cache breakpoint; `inner`: how many blocks inside of results have one.
+    """
 
     def __init__(self, dialect: Dialect, dropped: list[str]) -> None:
+        self.marked = False
+        self.inner = 0
         self._dialect = dialect
         self._dropped = dropped
 
@@ -71,7 +77,7 @@ class Content:
             text = "\n\n".join(part.text for part in message.content if part.text)
             for part in message.content:
                 cache = part.cache_control or cache
-        return [_cached({"type": "text", "text": text}, cache)] if text else []
+        return [self.mark({"type": "text", "text": text}, cache)] if text else []
 
     def user(self, message: UserMessage, path: str) -> list[Block]:
         """Return the blocks of a user message. Refuses one that says nothing."""
@@ -79,7 +85,7 @@ class Content:
         blocks = self._parts(message.content, f"{path}.content")
         if not blocks:
             raise TranslationError(f"{path}.content: must not be empty", param=f"{path}.content")
-        _cached(blocks[-1], message.cache_control)
+        self.mark(blocks[-1], message.cache_control)
         return blocks
 
     def assistant(self, message: AssistantMessage, path: str) -> list[Any]:
@@ -93,7 +99,7 @@ class Content:
             if isinstance(part, RefusalPart):
                 part = TextPart(part.refusal)  # noqa: PLW2901 - a refusal is text to the model
             if part.text:
-                blocks.append(_cached({"type": "text", "text": part.text}, part.cache_control))
+                blocks.append(self.mark({"type": "text", "text": part.text}, part.cache_control))
         if message.refusal:
             blocks.append({"type": "text", "text": message.refusal})
         return blocks
@@ -110,6 +116,8 @@ class Content:
                 blocks = blocks if blocks[0]["text"] else blocks[1:]
             inside, attached = (blocks, []) if self._dialect.tool_result_images else take_out(blocks, call_id)
             said: str | list[Block] = inside
+            if self.marked:
+                self.inner += sum("cache_control" in part for part in inside)
         else:
             said, failed = unmark_error(content or "")
             attached = []
@@ -118,7 +126,14 @@ class Content:
             block["content"] = said
         if failed:
             block["is_error"] = True
-        return _cached(block, message.cache_control), attached
+        return self.mark(block, message.cache_control), attached
+
+    def mark(self, block: Block, cache_control: Members | None) -> Block:
+        """Give a block a cache breakpoint, if there is one to give."""
+        if cache_control is not None:
+            block["cache_control"] = cache_control
+            self.marked = True
+        return block
 
     def _parts(self, content: str | list[UserPart] | list[TextPart], path: str) -> list[Block]:
         if isinstance(content, str):
@@ -133,7 +148,7 @@ class Content:
                 block = self._image(part, f"{path}.{position}.image_url")
             else:
                 block = file_block(part.file, self._dialect, f"{path}.{position}.file")
-            blocks.append(_cached(block, part.cache_control))
+            blocks.append(self.mark(block, part.cache_control))
         return blocks
 
     def _image(self, part: ImagePart, path: str) -> Block:
@@ -178,12 +193,6 @@ class Content:
     def _note_name(self, name: object) -> None:
         if name is not None:
             self._dropped.append("messages.name")
-
-
-def _cached(block: Block, cache_control: Members | None) -> Block:
-    if cache_control is not None:
-        block["cache_control"] = cache_control
-    return block
 
 
 def take_out(blocks: list[Block], call_id: str) -> tuple[list[Block], list[Block]]:

@@ -108,12 +108,19 @@ class Conversation:
     @property
     def breakpoints(self) -> list[Block]:
         """Return the blocks of the messages that carry cache_control, in order."""
+        if not self._content.marked:
+            return []
         return [
             block
             for message in self.messages
             for block in message.content
             if isinstance(block, dict) and "cache_control" in block
         ]
+
+    @property
+    def inner_breakpoints(self) -> int:
+        """Return how many there are inside of tool results."""
+        return self._content.inner
 
     def _append(self, role: str, blocks: list[Any]) -> None:
         if not blocks:
@@ -152,7 +159,7 @@ class Conversation:
             key = ("function", message.function_call.name)
             blocks.append(self._open(message.function_call, made_up, key, f"{path}.function_call"))
         if message.cache_control is not None and blocks and isinstance(blocks[-1], dict):
-            blocks[-1]["cache_control"] = message.cache_control
+            self._content.mark(blocks[-1], message.cache_control)
         self._append("assistant", blocks)
 
     def _open_call(self, call: ToolCall, path: str, made_up: str) -> Block:

@@ -31,6 +31,7 @@ _MOST_UNKNOWN: Final = 24  # names of unknown fields that a response header is g
 
 _ANTHROPIC_HOTTEST: Final = 1.0
 _MOST_BREAKPOINTS: Final = 4
+_UNCACHEABLE: Final = frozenset({"thinking", "redacted_thinking"})
 
 _ONE_VALUE: Final = (
     "Answer with exactly one JSON value that is valid under the following JSON Schema, and with nothing around it: "
@@ -246,6 +247,16 @@ def spare_breakpoints(blocks: Iterable[Body], *, taken: int, dropped: list[str])
     for block in marked[: max(0, surplus)]:
         del block["cache_control"]
         dropped.append("cache_control")
+
+
+def mark_last_block(messages: Sequence[OutMessage], marks: int) -> None:
+    """Set a breakpoint at the end of the conversation, unless the client did or all are used; `marks`: how many are."""
+    last = next((message for message in reversed(messages) if message.role != "system"), None)
+    if last is None or marks >= _MOST_BREAKPOINTS:
+        return
+    block = last.content[-1]
+    if isinstance(block, dict) and block["type"] not in _UNCACHEABLE and "cache_control" not in block:
+        block["cache_control"] = {"type": "ephemeral"}
 
 
 def settle_prefill(messages: list[OutMessage], dialect: Dialect, *, thinking_on: bool, param: str) -> None:

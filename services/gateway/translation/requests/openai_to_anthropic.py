@@ -14,29 +14,44 @@ from services.gateway.translation.context import ResponseContext, TranslatedRequ
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests import openai_options as options
-from services.gateway.translation.requests.duplicates import refuse_duplicates
+from services.gateway.translation.requests.duplicates import members_of
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_messages import Conversation
 from services.gateway.translation.requests.openai_tool_choice import ToolPlan, plan_tools
 from services.gateway.translation.requests.openai_tools import declared_tools
 from services.gateway.translation.requests.reading import read
 from services.gateway.wire.openai import ChatRequest
+from services.gateway.wire.outline import Outline
 
 _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Finish(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The mutations M2 and M3 (upstream.md section 4) of a body that is still being made."""
+
+    breakpoint: bool
+    user_id: str | None
 
 
 def openai_to_anthropic(
-    body: bytes, dialect: Dialect, *, upstream_model: str, default_max_tokens: int, limits: RequestLimits
+    body: bytes,
+    dialect: Dialect,
+    *,
+    upstream_model: str,
+    default_max_tokens: int,
+    limits: RequestLimits,
+    outline: Outline | None = None,
+    finish: Finish | None = None,
 ) -> TranslatedRequest:
     """
     Translate one request.
 
     `default_max_tokens` serves clients that set no limit, which Anthropic's wire demands. Hints that could not be
-    honoured are named in `dropped`; what would change the meaning of the answer is refused.
+    honoured are named in `dropped`; what would change the meaning of the answer is refused. `outline` is what was read
+    of the body before; `finish`: what is changed in the result, which is cheaper here than in its bytes.
     """
     request = read(_REQUEST, body)
-    dropped = _check(request, body, limits)
+    dropped = _check(request, body, limits, outline)
     tools = declared_tools(request, dialect, limits)
     names = ToolNames((tool.function.name for tool in tools), dialect.tool_name_max)
     conversation = Conversation(dialect, names, dropped, depth=limits.json_depth)
@@ -45,19 +60,30 @@ def openai_to_anthropic(
     conversation.finish()
     plan = plan_tools(request, tools, dialect, names, tuple(conversation.called), dropped)
     out, scanned = _options(request, dialect, conversation, plan, default_max_tokens, limits, dropped)
+    if finish is not None:
+        _finish(out, conversation, finish)
     out = {"model": upstream_model, **out, "messages": conversation.messages}
     _note_stream_options(request, dropped)
     return TranslatedRequest(
         body=msgspec.json.encode(out),
         context=_context(request, dialect, names, tuple(scanned)),
         dropped=tuple(dict.fromkeys(dropped)),
+        finished=finish is not None,
     )
 
 
-def _check(request: ChatRequest, body: bytes, limits: RequestLimits) -> list[str]:
+def _finish(out: dict[str, Any], conversation: Conversation, finish: Finish) -> None:
+    if finish.user_id is not None:
+        out["metadata"] = {"user_id": finish.user_id}
+    if finish.breakpoint:
+        marks = conversation.inner_breakpoints + ("cache_control" in out)
+        blocks = (*out.get("tools", ()), *out.get("system", ()), *conversation.breakpoints)
+        options.mark_last_block(conversation.messages, marks + sum("cache_control" in block for block in blocks))
+
+
+def _check(request: ChatRequest, body: bytes, limits: RequestLimits, outline: Outline | None) -> list[str]:
     """Refuse what no upstream could be told; return the names of the fields that are not read."""
-    fields = read(_FIELDS, body)
-    refuse_duplicates(body, fields)
+    fields = members_of(body, outline)
     if not request.model:
         raise TranslationError("model: Field required", param="model")
     if len(request.messages) > limits.messages:

@@ -13,14 +13,13 @@ import msgspec
 from services.gateway.translation.context import ResponsesContext, ShownTool
 from services.gateway.translation.effort import SCALE
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.duplicates import refuse_duplicates
+from services.gateway.translation.requests.duplicates import members_of
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
 from services.gateway.translation.requests.openai_options import unknown_fields
 from services.gateway.translation.requests.reading import read
 from services.gateway.wire.responses import Format, Item, ResponsesRequest
 
 _REQUEST: Final = msgspec.json.Decoder(ResponsesRequest)
-_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _READ: Final = frozenset(ResponsesRequest.__struct_fields__)
 _encode: Final = msgspec.json.encode
 
@@ -77,8 +76,7 @@ class Asked(msgspec.Struct, frozen=True):
 def asked(body: bytes, limits: RequestLimits, dropped: list[str]) -> Asked:
     """Read a body. Refuses what no upstream could be told; names in `dropped` what is not read."""
     request = read(_REQUEST, body)
-    fields = read(_FIELDS, body)
-    refuse_duplicates(body, fields)
+    fields = members_of(body, None)
     if not request.model:
         raise TranslationError("model: Field required", param="model")
     _refuse_stored(request)

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.duplicates import refuse_duplicates
+from services.gateway.wire.outline import Outline
 
 KEYS = st.sampled_from(["a", "b", "model", 'q"', "é", "\\"])
 
 
 def check(body: bytes) -> None:
-    refuse_duplicates(body, msgspec.json.decode(body, type=dict[str, msgspec.Raw]))
+    refuse_duplicates(Outline(body, msgspec.json.decode(body, type=dict[str, msgspec.Raw])))
 
 
 @pytest.mark.parametrize(

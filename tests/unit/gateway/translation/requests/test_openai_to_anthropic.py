@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.dialect import GLM_ANTHROPIC, Dialect
+from services.gateway.mutations import Mutation, mutate
 from services.gateway.translation.context import ResponseContext
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
-from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
+from services.gateway.translation.requests.openai_to_anthropic import Finish, openai_to_anthropic
+from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.openai import ChatRequest
+from services.gateway.wire.outline import outline_of
 from tests.support.golden import Golden, cases
 from tests.support.openai_requests import (
     CLAUDE,
@@ -239,6 +242,53 @@ def test_any_damaged_bytes_are_translated_or_refused(at: int, patch: bytes) -> N
     at = at * len(body) // 400
     with suppress(TranslationError):
         translate_bytes(body[:at] + patch + body[at + len(patch) :])
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@st.composite
+def marked_bodies(draw: st.DrawFn) -> bytes:
+    """Requests with cache breakpoints anywhere, and with every kind of end."""
+
+    def maybe() -> dict[str, Any]:
+        return MARK if draw(st.integers(0, 2)) == 0 else {}
+
+    def parts(text: str) -> list[dict[str, Any]]:
+        return [{"type": "text", "text": text, **maybe()}, {"type": "text", "text": f"{text}2", **maybe()}]
+
+    asked = assistant("b", call("x"), reasoning_content=draw(st.sampled_from(["", "hm"])))
+    messages = [system(parts("S")), user(parts("a")) | maybe(), asked, tool("x", parts("r")) | maybe()]
+    ends = [
+        [],
+        [user("go on") | maybe()],
+        [system("mid")],
+        [assistant(None, reasoning_content="so")],
+        [assistant("done", reasoning_content="so")],
+    ]
+    messages += draw(st.sampled_from(ends))
+    members = {"metadata": {"user_id": "theirs"}} if draw(st.booleans()) else {}
+    tools = [function("f") | maybe(), function("g")]
+    return body_of(model="m", messages=messages, tools=tools, max_tokens=9, **members, **maybe())
+
+
+@given(marked_bodies(), st.sampled_from([GLM, CLAUDE, PLAIN]), st.sampled_from([None, "login"]))
+def test_a_body_that_is_finished_here_is_what_the_mutations_make_of_it(
+    body: bytes, dialect: Dialect, user_id: str | None
+) -> None:
+    asked: dict[str, Any] = {"upstream_model": "m", "default_max_tokens": 9, "limits": RequestLimits()}
+    try:
+        plain = openai_to_anthropic(body, dialect, **asked)
+    except TranslationError:
+        return
+    finished = openai_to_anthropic(
+        body, dialect, **asked, outline=outline_of(body), finish=Finish(breakpoint=True, user_id=user_id)
+    )
+
+    expected = mutate(plain.body, WireFormat.ANTHROPIC, Mutation(cache_breakpoint=True, user_id=user_id))
+    assert json.loads(expected) == json.loads(finished.body)
+    assert (plain.context, plain.dropped, True) == (finished.context, finished.dropped, finished.finished)
+    assert list(json.loads(finished.body))[-1] == "messages"
 
 
 def test_every_field_that_is_read_has_a_test_body() -> None:
