@@ -9,6 +9,8 @@ upstream's prompt cache holds. Sources: translation.md A4 (ids), A5 (names), B15
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from copy import copy
+from typing import Self
 
 _LEGAL = re.compile(r"[a-zA-Z0-9_-]+")
 _ILLEGAL_CHARACTER = re.compile(r"[^a-zA-Z0-9_-]")
@@ -27,6 +29,7 @@ class ToolNames:
         self._limit = limit
         self._sent: dict[str, str] = {}
         self._owners: dict[str, str] = {}
+        self._changed: dict[str, str] = {}
         others = []
         for name in declared:
             if self._legal(name):
@@ -45,10 +48,16 @@ class ToolNames:
             return self._claim(name, name)
         return self._claim(name, _free(name, self._limit, self._owners))
 
+    def copy(self) -> Self:
+        """Return the same names, for a request to add its own to."""
+        other = copy(self)
+        vars(other).update(_sent=dict(self._sent), _owners=dict(self._owners), _changed=dict(self._changed))
+        return other
+
     @property
     def changed(self) -> Mapping[str, str]:
         """Return the upstream's spelling to the client's, for the names that differ."""
-        return {sent: name for sent, name in self._owners.items() if sent != name}
+        return self._changed
 
     def _legal(self, name: str) -> bool:
         return len(name) <= self._limit and _LEGAL.fullmatch(name) is not None
@@ -56,6 +65,8 @@ class ToolNames:
     def _claim(self, name: str, sent: str) -> str:
         self._sent[name] = sent
         self._owners[sent] = name
+        if sent != name:
+            self._changed[sent] = name
         return sent
 
 

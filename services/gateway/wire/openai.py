@@ -103,8 +103,11 @@ class AssistantMessage(msgspec.Struct, tag_field="role", tag="assistant"):
     cache_control: Members | None = None
 
 
+ResultContent = str | list[UserPart] | None
+
+
 class ToolMessage(msgspec.Struct, tag_field="role", tag="tool"):
-    content: str | list[UserPart] | None = None
+    content: msgspec.Raw = NOTHING  # ResultContent; most of what agents send is in such strings, and stays as it is
     tool_call_id: str | None = None
     cache_control: Members | None = None
 
@@ -193,7 +196,7 @@ class ChatRequest(msgspec.Struct):
     audio: Any = None
     web_search_options: Any = None
     response_format: ResponseFormat | None = None
-    tools: list[Tool] | None = None
+    tools: msgspec.Raw = NOTHING  # list[Tool] | None; agents send the same ones each time
     tool_choice: ToolChoice | str | None = None
     parallel_tool_calls: bool | None = None
     functions: list[Function] | None = None

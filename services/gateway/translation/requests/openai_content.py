@@ -1,5 +1,6 @@
 """The content of one OpenAI message as Anthropic blocks (translation.md A4)."""
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -9,12 +10,14 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import check_depth
 from services.gateway.translation.requests.marks import unmark_error
 from services.gateway.translation.requests.openai_images import file_block, image_block
+from services.gateway.translation.requests.reading import read_part
 from services.gateway.wire.openai import (
     AssistantMessage,
     ImagePart,
     Members,
     RedactedThinkingBlock,
     RefusalPart,
+    ResultContent,
     SystemMessage,
     TextPart,
     ThinkingBlock,
@@ -25,9 +28,17 @@ from services.gateway.wire.openai import (
 
 Block = dict[str, Any]
 
+_ABSENT: Final = frozenset({b"", b"null"})
 _NO_INPUT: Final = msgspec.Raw(b"{}")
 _RAW: Final = msgspec.json.Decoder(msgspec.Raw)
 _STRING: Final = msgspec.json.Decoder(str)
+_RESULT: Final[msgspec.json.Decoder[ResultContent]] = msgspec.json.Decoder(ResultContent)
+_PLAIN: Final = re.compile(rb'"(?:[^"\\\[]|\\[^u]|\[[^t\\])')  # ERROR_MARK begins with `[t`, however it is spelled
+
+
+def _is_plain(content: msgspec.Raw) -> bool:
+    """Say whether a result is a text that says something and does not begin like the mark of an error."""
+    return _PLAIN.match(content) is not None
 
 
 def tool_input(arguments: msgspec.Raw, param: str, depth: int) -> msgspec.Raw:
@@ -38,7 +49,7 @@ def tool_input(arguments: msgspec.Raw, param: str, depth: int) -> msgspec.Raw:
     `{"__raw_arguments": "…"}`.
     """
     text = bytes(arguments)
-    if text in {b"", b"null"}:
+    if text in _ABSENT:
         return _NO_INPUT
     if text.startswith(b'"'):
         text = _STRING.decode(text).strip().encode()
@@ -90,24 +101,38 @@ class Content:
 
     def assistant(self, message: AssistantMessage, path: str) -> list[Any]:
         """Return reasoning, then text; the tool calls are the conversation's business. May be empty."""
-        self._note_name(message.name)
+        if message.name is not None:
+            self._note_name(message.name)
         if message.audio is not None:
             raise TranslationError(f"{path}.audio: audio is not supported by this upstream", param=f"{path}.audio")
-        blocks = self._reasoning(message)
-        content = message.content or []
-        for part in [TextPart(content)] if isinstance(content, str) else content:
-            if isinstance(part, RefusalPart):
-                part = TextPart(part.refusal)  # noqa: PLW2901 - a refusal is text to the model
-            if part.text:
-                blocks.append(self.mark({"type": "text", "text": part.text}, part.cache_control))
+        thought = message.thinking_blocks or message.reasoning_content or message.reasoning
+        blocks = self._reasoning(message) if thought else []
+        content = message.content
+        if isinstance(content, str):
+            if content:
+                blocks.append({"type": "text", "text": content})
+            content = None
+        for part in content or ():
+            text = part.refusal if isinstance(part, RefusalPart) else part.text  # a refusal is text to the model
+            if text:
+                cache = None if isinstance(part, RefusalPart) else part.cache_control
+                blocks.append(self.mark({"type": "text", "text": text}, cache))
         if message.refusal:
             blocks.append({"type": "text", "text": message.refusal})
         return blocks
 
     def result(self, message: ToolMessage, call_id: str, path: str) -> tuple[Block, list[Block]]:
         """Return the tool_result, and the blocks that have to follow all results."""
+        if _is_plain(message.content):
+            block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": message.content}
+            return self.mark(block, message.cache_control), []
+        content = read_part(_RESULT, message.content, f"{path}.content") if message.content else None
+        block, attached = self.written_result(content, call_id, path)
+        return self.mark(block, message.cache_control), attached
+
+    def written_result(self, content: ResultContent, call_id: str, path: str) -> tuple[Block, list[Block]]:
+        """Return the same for content that has been read."""
         block: Block = {"type": "tool_result", "tool_use_id": call_id}
-        content = message.content
         failed = False
         if isinstance(content, list):
             blocks = self._parts(content, f"{path}.content")
@@ -126,7 +151,7 @@ class Content:
             block["content"] = said
         if failed:
             block["is_error"] = True
-        return self.mark(block, message.cache_control), attached
+        return block, attached
 
     def mark(self, block: Block, cache_control: Members | None) -> Block:
         """Give a block a cache breakpoint, if there is one to give."""

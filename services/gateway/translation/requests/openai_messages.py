@@ -75,6 +75,7 @@ class Conversation:
         self._ids = ToolIds()
         self._uses: defaultdict[str, int] = defaultdict(int)
         self._leading = True
+        self._role = ""  # the last message's
         self._calls: list[_Call] = []
         self._waiting: defaultdict[Key, deque[_Call]] = defaultdict(deque)
         self._attached: list[Block] = []
@@ -83,20 +84,19 @@ class Conversation:
     def add(self, message: Message, position: int) -> None:
         """Take the next message; `position` is its index in the client's list."""
         path = f"messages.{position}"
-        match message:
-            case UserMessage():
-                self._close()
-                self._append("user", self._content.user(message, path))
-            case AssistantMessage():
-                self._close()
-                self._add_assistant(message, position)
-            case ToolMessage():
-                self._add_result(message, path)
-            case FunctionMessage():
-                self._add_function_result(message, path)
-            case _:  # system, developer
-                self._add_system(message)
-                return
+        if isinstance(message, ToolMessage):
+            self._add_result(message, path)
+        elif isinstance(message, AssistantMessage):
+            self._close()
+            self._add_assistant(message, position, path)
+        elif isinstance(message, UserMessage):
+            self._close()
+            self._append("user", self._content.user(message, path))
+        elif isinstance(message, FunctionMessage):
+            self._add_function_result(message, path)
+        else:  # system, developer
+            self._add_system(message)
+            return
         self._leading = False
 
     def finish(self) -> None:
@@ -125,9 +125,10 @@ class Conversation:
     def _append(self, role: str, blocks: list[Any]) -> None:
         if not blocks:
             return
-        if self.messages and self.messages[-1].role == role:
+        if role == self._role:
             self.messages[-1].content.extend(blocks)
         else:
+            self._role = role
             self.messages.append(OutMessage(role, blocks))
 
     def _add_system(self, message: SystemMessage) -> None:
@@ -149,11 +150,10 @@ class Conversation:
             block["text"] = system_reminder(block["text"])
         self._append("user", blocks)
 
-    def _add_assistant(self, message: AssistantMessage, position: int) -> None:
-        path = f"messages.{position}"
+    def _add_assistant(self, message: AssistantMessage, position: int, path: str) -> None:
         blocks = self._content.assistant(message, path)
         for k, call in enumerate(message.tool_calls or ()):
-            blocks.append(self._open_call(call, f"{path}.tool_calls.{k}", f"call {position} {k}"))
+            blocks.append(self._open_call(call, f"{path}.tool_calls.{k}", position, k))
         if message.function_call is not None:
             made_up = f"function_call {position}"
             key = ("function", message.function_call.name)
@@ -162,21 +162,20 @@ class Conversation:
             self._content.mark(blocks[-1], message.cache_control)
         self._append("assistant", blocks)
 
-    def _open_call(self, call: ToolCall, path: str, made_up: str) -> Block:
-        if call.type not in {"function", None}:
+    def _open_call(self, call: ToolCall, path: str, position: int, k: int) -> Block:
+        if call.type != "function" and call.type is not None:
             param = f"{path}.type"
             raise TranslationError(f"{param}: calls of type {call.type[:_SHOWN]!r} are not supported", param=param)
         if call.function is None:
             raise TranslationError(f"{path}.function: Field required", param=f"{path}.function")
         given = call.id or ""
-        return self._open(call.function, given or made_up, ("id", given), path)
+        return self._open(call.function, given or f"call {position} {k}", ("id", given), path)
 
     def _open(self, function: FunctionCall, wanted: str, key: Key, path: str) -> Block:
         """Return the tool_use block. Ids are unique at Anthropic: one that occurred before gets another."""
         if not function.name:
             raise TranslationError(f"{path}.function.name: must not be empty", param=f"{path}.function.name")
-        self._uses[wanted] += 1
-        uses = self._uses[wanted]
+        self._uses[wanted] = uses = self._uses[wanted] + 1
         call = _Call(self._ids.upstream(wanted if uses == 1 else f"{wanted} {uses}"), path, wanted[:_SHOWN])
         self._calls.append(call)
         self._waiting[key].append(call)
@@ -186,18 +185,20 @@ class Conversation:
         return {"type": "tool_use", "id": call.id, "name": name, "input": arguments}
 
     def _add_result(self, message: ToolMessage, path: str) -> None:
-        param = f"{path}.tool_call_id"
-        call = self._take(("id", message.tool_call_id or ""), message.tool_call_id or "", param)
+        given = message.tool_call_id or ""
+        call = self._take(("id", given), given, path, "tool_call_id")
         call.result, attached = self._content.result(message, call.id, path)
-        self._attached += attached
+        if attached:
+            self._attached += attached
 
     def _add_function_result(self, message: FunctionMessage, path: str) -> None:
-        call = self._take(("function", message.name), message.name, f"{path}.name")
-        call.result, _ = self._content.result(ToolMessage(content=message.content), call.id, path)
+        call = self._take(("function", message.name), message.name, path, "name")
+        call.result, _ = self._content.written_result(message.content, call.id, path)
 
-    def _take(self, key: Key, shown: str, param: str) -> _Call:
+    def _take(self, key: Key, shown: str, path: str, member: str) -> _Call:
         waiting = self._waiting.get(key)
         if not waiting:
+            param = f"{path}.{member}"
             raise TranslationError(
                 f"{param}: {shown[:_SHOWN]!r} is no call of the assistant message before that waits for a result",
                 param=param,
@@ -213,8 +214,10 @@ class Conversation:
                 raise TranslationError(f"{call.path}: no tool message answers call {call.shown!r}", param=call.path)
             results.append(call.result)
         self._append("user", results + self._attached)
-        held = self._held
-        self._calls, self._attached, self._held = [], [], []
+        self._calls = []
         self._waiting.clear()
-        if held:
+        if self._attached:
+            self._attached = []
+        if held := self._held:
+            self._held = []
             self._append_system(held)

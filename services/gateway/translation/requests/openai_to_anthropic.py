@@ -18,12 +18,16 @@ from services.gateway.translation.requests.duplicates import members_of
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_messages import Conversation
 from services.gateway.translation.requests.openai_tool_choice import ToolPlan, plan_tools
-from services.gateway.translation.requests.openai_tools import declared_tools
+from services.gateway.translation.requests.openai_tools import RecentTools
 from services.gateway.translation.requests.reading import read
 from services.gateway.wire.openai import ChatRequest
 from services.gateway.wire.outline import Outline
 
 _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
+_TOOLS: Final = RecentTools()
+
+
+_NO_TOOLS: Final = frozenset({b"", b"null", b"[]"})
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -52,13 +56,13 @@ def openai_to_anthropic(
     """
     request = read(_REQUEST, body)
     dropped = _check(request, body, limits, outline)
-    tools = declared_tools(request, dialect, limits)
-    names = ToolNames((tool.function.name for tool in tools), dialect.tool_name_max)
+    offered = _TOOLS.offered(request, dialect, limits)
+    tools, names = offered.tools, offered.names
     conversation = Conversation(dialect, names, dropped, depth=limits.json_depth)
     for position, message in enumerate(request.messages):
         conversation.add(message, position)
     conversation.finish()
-    plan = plan_tools(request, tools, dialect, names, tuple(conversation.called), dropped)
+    plan = plan_tools(request, tools, dialect, names, tuple(conversation.called), dropped, offered.ready)
     out, scanned = _options(request, dialect, conversation, plan, default_max_tokens, limits, dropped)
     if finish is not None:
         _finish(out, conversation, finish)
@@ -77,7 +81,9 @@ def _finish(out: dict[str, Any], conversation: Conversation, finish: Finish) -> 
         out["metadata"] = {"user_id": finish.user_id}
     if finish.breakpoint:
         marks = conversation.inner_breakpoints + ("cache_control" in out)
-        blocks = (*out.get("tools", ()), *out.get("system", ()), *conversation.breakpoints)
+        tools = out.get("tools")
+        own = tools if isinstance(tools, list) else ()
+        blocks = (*own, *out.get("system", ()), *conversation.breakpoints)
         options.mark_last_block(conversation.messages, marks + sum("cache_control" in block for block in blocks))
 
 
@@ -114,14 +120,15 @@ def _options(
     wanted, instruction = options.answer_format(request, dialect, dropped, depth=limits.json_depth)
     lines = [line for line in (plan.instruction, instruction) if line]
     system = conversation.system + [{"type": "text", "text": line} for line in lines]
-    marked = [*plan.definitions, *system, *conversation.breakpoints]
+    own = plan.definitions if plan.written is None else []
+    marked = [*own, *system, *conversation.breakpoints]
     options.spare_breakpoints(marked, taken=request.cache_control is not None, dropped=dropped)
     sequences, scanned = options.stop_sequences(request, dialect)
     config = {**thought.pop("output_config", {}), **wanted}
     out: dict[str, Any] = {
         "max_tokens": limit,
         "system": system,
-        "tools": plan.definitions,
+        "tools": own or plan.written,
         "tool_choice": plan.choice,
         **thought,
         "output_config": config,
@@ -148,7 +155,7 @@ def _context(request: ChatRequest, dialect: Dialect, names: ToolNames, scanned: 
         include_usage=stream and asked,
         tool_names=names.changed,
         stop_sequences=scanned,
-        legacy_functions=bool(request.functions) and not request.tools,
+        legacy_functions=bool(request.functions) and bytes(request.tools) in _NO_TOOLS,
         inline_think_tags=dialect.inline_think_tags,
         verify_signatures=dialect.verify_signatures,
     )

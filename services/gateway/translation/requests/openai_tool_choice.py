@@ -19,7 +19,7 @@ import msgspec
 from services.gateway.dialect import Dialect, ToolChoice
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.openai_tools import Declared, Definition, define, stubs
+from services.gateway.translation.requests.openai_tools import Declared, Definition, Ready, define, stubs
 from services.gateway.wire.openai import AllowedTools, ChatRequest
 
 CALL_A_TOOL: Final = "Answer by calling one of the tools; do not answer with text alone."
@@ -42,6 +42,7 @@ class ToolPlan(msgspec.Struct):
     definitions: list[Definition]
     choice: dict[str, Any] | None = None
     instruction: str | None = None
+    written: msgspec.Raw | None = None  # the definitions as a JSON array, where it is there already
 
 
 def plan_tools(
@@ -51,30 +52,53 @@ def plan_tools(
     names: ToolNames,
     called: Sequence[str],
     dropped: list[str],
+    ready: Ready | None = None,
 ) -> ToolPlan:
-    """Return tools and tool choice for the upstream; `called`: its names of the tools in the history."""
+    """
+    Return tools and tool choice for the upstream.
+
+    `called`: its names of the tools in the history; `ready`: its definitions of all tools, where they are made already.
+    """
     needed = bool(called) and not dialect.tool_calls_without_tools
-    choice = read_choice(request, frozenset(tool.function.name for tool in tools))
+    choice = read_choice(request, tools)
     if not tools:
         plan = _without_tools(request, called if needed else (), dialect, dropped)
     elif dialect.tool_choice is ToolChoice.FULL:
-        plan = ToolPlan(define(_keep(tools, choice.only), dialect, names, dropped), _say(choice, names))
+        plan = _offer(tools, choice.only, dialect, names, dropped, ready)
+        plan.choice = _say(choice, names)
     else:
         only = choice.only if choice.name is None else frozenset({choice.name})
-        plan = ToolPlan(define(_keep(tools, only), dialect, names, dropped))
+        plan = _offer(tools, only, dialect, names, dropped, ready)
         _say_auto(choice, plan, dropped, needed=needed)
     if request.parallel_tool_calls is False:
         _one_at_a_time(plan, dialect, dropped)
     return plan
 
 
-def read_choice(request: ChatRequest, names: frozenset[str]) -> Choice:
+def _offer(
+    tools: Sequence[Declared],
+    only: frozenset[str] | None,
+    dialect: Dialect,
+    names: ToolNames,
+    dropped: list[str],
+    ready: Ready | None,
+) -> ToolPlan:
+    if ready is None or only is not None:
+        return ToolPlan(define(_keep(tools, only), dialect, names, dropped))
+    dropped += ready.dropped
+    return ToolPlan(ready.definitions, written=ready.written)
+
+
+def read_choice(request: ChatRequest, tools: Sequence[Declared]) -> Choice:
     """Return `tool_choice`, or the legacy `function_call`. Refuses the choice of a tool that is not there."""
     given = request.tool_choice
-    if given is None:
-        return _read_function_call(request, names)
     if isinstance(given, str):
         return Choice(_mode(given, "tool_choice"))
+    if given is None and request.function_call is None:
+        return Choice()
+    names = frozenset(tool.function.name for tool in tools)
+    if given is None:
+        return _read_function_call(request, names)
     if given.type == "function" and given.function is not None:
         return _named(given.function.name, names, "tool_choice.function.name")
     if given.type == "allowed_tools" and given.allowed_tools is not None:
@@ -149,7 +173,7 @@ def _say_auto(choice: Choice, plan: ToolPlan, dropped: list[str], *, needed: boo
             if needed:
                 plan.instruction = CALL_NO_TOOL
             else:
-                plan.definitions = []
+                plan.definitions, plan.written = [], None
             return
         case "any":
             plan.instruction = CALL_A_TOOL

@@ -13,11 +13,13 @@ from services.gateway.dialect import Dialect
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
+from services.gateway.translation.requests.reading import read_part
 from services.gateway.wire.openai import ChatRequest, Function, Members, Tool
 
 Definition = dict[str, Any]
 
 _NO_PARAMETERS: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
+_TOOLS: Final[msgspec.json.Decoder[list[Tool] | None]] = msgspec.json.Decoder(list[Tool] | None)
 _KEYWORDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _COMBINATORS: Final = frozenset({"anyOf", "oneOf", "allOf"})
 
@@ -30,9 +32,77 @@ class Declared(msgspec.Struct, frozen=True):
     cache_control: Members | None
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """The upstream's definitions of all tools, where none of them depends on anything else. Nobody changes them."""
+
+    definitions: list[Definition]
+    written: msgspec.Raw  # the same as a JSON array
+    dropped: tuple[str, ...]
+
+
+class Offered(msgspec.Struct, frozen=True):
+    """What the client offers, and the upstream's spelling of the names."""
+
+    tools: list[Declared]
+    names: ToolNames
+    ready: Ready | None = None
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    given: msgspec.Raw
+    dialect: Dialect
+    limits: RequestLimits
+    offered: Offered
+
+
+class RecentTools:
+    """
+    Remembers what the last few requests offered, because agents send the same tools each time, byte for byte.
+
+    Bounded in number and bytes; equal bytes give equal results, so it is seen in nothing but the time it saves.
+    """
+
+    def __init__(self, kept: int = 16, room: int = 1024 * 1024) -> None:
+        self._kept = kept
+        self._room = room  # bytes, of what clients sent
+        self._entries: list[_Entry] = []
+
+    def offered(self, request: ChatRequest, dialect: Dialect, limits: RequestLimits) -> Offered:
+        """Return what a request offers, with names of its own; raises TranslationError for what cannot be offered."""
+        given = request.tools
+        if not given or request.functions or len(given) > self._room:
+            return _offered(request, dialect, limits)
+        for position, entry in enumerate(self._entries):
+            if entry.given == given and entry.dialect is dialect and entry.limits is limits:
+                if position:
+                    self._entries.insert(0, self._entries.pop(position))
+                break
+        else:
+            # A copy, because the client's bytes are a part of its whole body.
+            own = msgspec.structs.replace(request, tools=given.copy())
+            entry = _Entry(own.tools, dialect, limits, _offered(own, dialect, limits))
+            self._entries.insert(0, entry)
+            while len(self._entries) > self._kept or sum(len(each.given) for each in self._entries) > self._room:
+                self._entries.pop()
+        found = entry.offered
+        return Offered(found.tools, found.names.copy(), found.ready)
+
+
+def _offered(request: ChatRequest, dialect: Dialect, limits: RequestLimits) -> Offered:
+    tools = declared_tools(request, dialect, limits)
+    names = ToolNames((tool.function.name for tool in tools), dialect.tool_name_max)
+    if not tools or any(tool.cache_control is not None for tool in tools):
+        return Offered(tools, names)
+    dropped: list[str] = []
+    definitions = define(tools, dialect, names, dropped)
+    written = msgspec.Raw(msgspec.json.encode(definitions))
+    return Offered(tools, names, Ready(definitions, written, tuple(dropped)))
+
+
 def declared_tools(request: ChatRequest, dialect: Dialect, limits: RequestLimits) -> list[Declared]:
     """Return every tool the client offers. Refuses what cannot be offered on: too many, equal names, other kinds."""
-    tools = [_function_tool(tool, f"tools.{position}") for position, tool in enumerate(request.tools or ())]
+    given = read_part(_TOOLS, request.tools, "tools") if request.tools else None
+    tools = [_function_tool(tool, f"tools.{position}") for position, tool in enumerate(given or ())]
     for position, function in enumerate(request.functions or ()):
         tools.append(Declared(f"functions.{position}", function, function.cache_control))
     limit = min(limits.tools, dialect.max_tools or limits.tools)

@@ -34,19 +34,33 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         if not body.isascii():
             # msgspec checks the encoding of what it decodes, not of what it leaves raw.
             body.decode()
-        return decoder.decode(body)
+    except UnicodeDecodeError as error:
+        raise _no_json(error) from error
+    return read_part(decoder, body, "")
+
+
+def read_part(decoder: msgspec.json.Decoder[T], part: bytes | msgspec.Raw, at: str) -> T:
+    """Decode what stands at `at` in a body whose encoding is known to be right, or raise a TranslationError."""
+    try:
+        return decoder.decode(part)
     except msgspec.ValidationError as error:
-        raise refusal(str(error)) from error
+        raise refusal(str(error), at) from error
     except (UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise TranslationError(f"The request body is not valid JSON: {error}", code="invalid_json") from error
+        raise _no_json(error) from error
     except RecursionError as error:
         raise TranslationError("The request body is nested too deeply", code="invalid_json") from error
 
 
-def refusal(complaint: str) -> TranslationError:
-    """Return the refusal for a msgspec.ValidationError's text."""
+def _no_json(error: Exception) -> TranslationError:
+    return TranslationError(f"The request body is not valid JSON: {error}", code="invalid_json")
+
+
+def refusal(complaint: str, at: str = "") -> TranslationError:
+    """Return the refusal for a msgspec.ValidationError's text; `at` is where the thing stood that was decoded."""
     match = _AT.fullmatch(complaint)
     what, path = (match[1], dotted(match[2])) if match else (complaint, "")
+    if at:
+        path = f"{at}.{path.lstrip('.')}" if path else at
     if missing := _MISSING.fullmatch(what):
         path = f"{path}.{missing[1]}" if path else missing[1]
         return _at(path, "Field required")

@@ -84,6 +84,18 @@ def test_names_are_legal_distinct_stable_and_reversible(declared: list[str], his
     assert sent == {name: again.upstream(name) for name in every}
 
 
+def test_a_copy_has_the_same_names_and_its_own_from_then_on() -> None:
+    names = ToolNames(["a.b"])
+    other = names.copy()
+
+    sent = other.upstream("c.d")
+
+    assert other.upstream("a.b") == names.upstream("a.b")
+    assert set(other.changed.values()) == {"a.b", "c.d"}
+    assert set(names.changed.values()) == {"a.b"}
+    assert names.upstream(sent) == sent
+
+
 def test_b62_ids_of_other_vendors_are_cleaned_and_long_legal_ones_kept() -> None:
     ids = ToolIds()
 

@@ -255,6 +255,42 @@ def test_a_marked_error_is_an_error_again() -> None:
     assert result_of([text(mark_error(""))]) == {"type": "tool_result", "tool_use_id": "a", "is_error": True}
 
 
+@pytest.mark.parametrize(
+    ("spelled", "failed"),
+    [
+        (r"\u005btool error]\nboom", True),
+        (r"[\u0074ool error]\nboom", True),
+        (r"[tool error]\u000aboom", True),
+        (r"[tool error]", False),
+        (r"\n[tool error]\nboom", False),
+        (r"[", False),
+        (r"[[tool error]\n", False),
+        (r"\/é\u00e9\ud83d\ude00", False),
+    ],
+)
+def test_a_result_is_told_by_what_it_says_and_not_by_how_it_is_spelled(spelled: str, failed: bool) -> None:
+    said = msgspec.json.decode(f'"{spelled}"'.encode())
+    body = msgspec.json.encode({"messages": [user("hi"), assistant(None, call("a")), tool("a", "*")], "model": "m"})
+    out = translate_bytes(body.replace(b'"*"', f'"{spelled}"'.encode()))
+
+    [block] = out.messages[2]["content"]
+    assert block == (answered("a", "boom", is_error=True) if failed else answered("a", said))
+    assert failed or f'"{spelled}"'.encode() in out.raw or spelled.startswith("[tool")
+
+
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        (5, "messages.2.content"),
+        ({"type": "text"}, "messages.2.content"),
+        ([{"type": "text"}], "messages.2.content.0.text"),
+        ([text("a"), {"type": "audio"}], "messages.2.content.1"),
+    ],
+)
+def test_a_result_of_a_wrong_shape_is_refused_by_its_path(content: Any, param: str) -> None:
+    assert refuse(messages=[user("hi"), assistant(None, call("a")), tool("a", content)]).param == param
+
+
 def test_b121_a_result_that_speaks_of_errors_is_none() -> None:
     assert result_of('{"error":null,"data":1}') == answered("a", '{"error":null,"data":1}')
 

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.gateway.dialect import Dialect
+from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
+from services.gateway.translation.requests.openai_tools import Offered, RecentTools
+from services.gateway.wire.openai import ChatRequest
 from tests.support.openai_requests import CLAUDE, GLM, PLAIN, body_of, function, refuse, translate, translate_bytes
 
 EMPTY = {"type": "object", "properties": {}}
@@ -149,3 +153,84 @@ def test_b122_legacy_functions_are_tools_and_the_answer_knows() -> None:
     assert out.body["tools"] == [{"name": "f", "input_schema": EMPTY}]
     assert out.context.legacy_functions
     assert not translate(tools=[function()]).context.legacy_functions
+
+
+LIMITS = RequestLimits()
+
+
+def offered_by(recent: RecentTools, tools: list[Any], dialect: Dialect = GLM, **fields: Any) -> Offered:
+    request = msgspec.json.decode(body_of(tools=tools, **fields), type=ChatRequest)
+    return recent.offered(request, dialect, LIMITS)
+
+
+def test_equal_tools_are_looked_at_once() -> None:
+    recent = RecentTools()
+    first = offered_by(recent, [function("f"), function("g.h")])
+    others = offered_by(recent, [function("f")])
+    again = offered_by(recent, [function("f"), function("g.h")])
+
+    assert again.ready is first.ready is not None
+    assert [tool["name"] for tool in first.ready.definitions] == ["f", first.names.upstream("g.h")]
+    assert bytes(first.ready.written) == msgspec.json.encode(first.ready.definitions)
+    assert [tool.function.name for tool in others.tools] == ["f"]
+
+
+def test_what_a_request_calls_its_tools_stays_its_own() -> None:
+    recent = RecentTools()
+    first = offered_by(recent, [function("f")])
+    sent = first.names.upstream("only.here")
+
+    assert offered_by(recent, [function("f")]).names.upstream(sent) == sent
+    assert not offered_by(recent, [function("f")]).names.changed
+
+
+def test_another_upstream_gets_its_own_definitions() -> None:
+    recent = RecentTools()
+    for dialect, strict in ((GLM, False), (PLAIN, True), (GLM, False)):
+        found = offered_by(recent, [function("f", strict=True)], dialect)
+        assert found.ready is not None
+        assert ("strict" in found.ready.definitions[0], found.ready.dropped) == (
+            strict,
+            ("tools.strict",) * (not strict),
+        )
+
+
+def test_tools_that_depend_on_more_than_themselves_are_not_made_ahead() -> None:
+    recent = RecentTools()
+
+    assert offered_by(recent, [function("f") | {"cache_control": {"type": "ephemeral"}}]).ready is None
+    assert [tool.path for tool in offered_by(recent, [function("f")], functions=[{"name": "g"}]).tools] == [
+        "tools.0.function",
+        "functions.0",
+    ]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    recent = RecentTools(kept=2, room=400)
+    first = offered_by(recent, [function("f")])
+
+    offered_by(recent, [function("g")])
+    assert offered_by(recent, [function("f")]).ready is first.ready
+    offered_by(recent, [function("h")])
+    assert offered_by(recent, [function("f")]).ready is first.ready
+    offered_by(recent, [function("i", description="x" * 320)])
+    assert offered_by(recent, [function("f")]).ready is not first.ready
+    long = [function("f", description="x" * 400)]
+    assert offered_by(recent, long).ready is not offered_by(recent, long).ready
+
+
+def test_a_refusal_is_the_same_each_time() -> None:
+    recent = RecentTools()
+    for _ in range(2):
+        with pytest.raises(TranslationError, match="two tools have the name"):
+            offered_by(recent, [function("f"), function("f")])
+
+
+@pytest.mark.parametrize("choice", ["none", "auto", "required", {"type": "function", "function": {"name": "g"}}])
+@pytest.mark.parametrize("dialect", [GLM, PLAIN])
+def test_the_first_request_and_the_next_are_the_same_bytes(choice: Any, dialect: Dialect) -> None:
+    body = body_of(tools=[function("f", strict=True), function("g", strict=True)], tool_choice=choice)
+    first, second = (translate_bytes(body, dialect, LIMITS) for _ in range(2))
+
+    assert first == second
+    assert first.body == translate_bytes(body, dialect).body

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.reading import dotted, read, refusal
+from services.gateway.translation.requests.reading import dotted, read, read_part, refusal
 from services.gateway.wire.anthropic import MessagesRequest
 
 DECODER = msgspec.json.Decoder(MessagesRequest)
@@ -97,6 +97,15 @@ def test_a_long_tag_is_cut() -> None:
 def test_a_complaint_of_another_form_is_told_as_it_is() -> None:
     assert refusal("Object contains unknown field `zork`").message == "Object contains unknown field `zork`"
     assert refusal("Expected `str` of length <= 3 - at `$.a`").message == "a: Expected `str` of length <= 3"
+
+
+def test_a_part_is_complained_about_by_its_place_in_the_whole() -> None:
+    decoder = msgspec.json.Decoder(list[MessagesRequest])
+
+    for part, param in ((b"5", "at.3"), (b"[{}]", "at.3.0.model"), (b'[{"model":1}]', "at.3.0.model")):
+        with pytest.raises(TranslationError) as caught:
+            read_part(decoder, part, "at.3")
+        assert caught.value.param == param
 
 
 def test_a_path_is_dotted() -> None:
