@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from services.gateway.translation.context import ResponseContext
-from services.gateway.translation.errors import looks_like_error, read_fault
+from services.gateway.translation.errors import read_fault
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.passthrough.anthropic_repair import AnthropicRepair
 from services.gateway.translation.passthrough.openai_repair import OpenAIRepair
@@ -113,8 +113,6 @@ def body_conversion(pair: Pair) -> Conversion:
 
 def whole_body(pair: Pair, body: bytes) -> WholeBody | Fault:
     """Return the client's batch answer for the upstream's."""
-    if looks_like_error(body):
-        return read_fault(200, body, now=float(pair.created))
     return _whole(pair, _events_of_body(pair, body))
 
 

@@ -79,6 +79,12 @@ def to_anthropic(reason: StopReason) -> str:
     return _TO_ANTHROPIC[reason]
 
 
+# Looking a member up on its class costs as much as a call.
+_TOOLS: Final = StopReason.TOOLS
+_STOP_SEQUENCE: Final = StopReason.STOP_SEQUENCE
+_REFUSAL: Final = StopReason.REFUSAL
+
+
 def settled(reason: StopReason, *, tools: bool) -> StopReason:
     """
     Return the reason that the content bears out.
@@ -88,7 +94,7 @@ def settled(reason: StopReason, *, tools: bool) -> StopReason:
     """
     if tools and reason in {StopReason.END, StopReason.STOP_SEQUENCE}:
         return StopReason.TOOLS
-    if not tools and reason is StopReason.TOOLS:
+    if not tools and reason is _TOOLS:
         return StopReason.END
     return reason
 
@@ -98,6 +104,6 @@ def stopped(reason: StopReason, *, tools: bool, stop_sequence: str | None = None
     reason = settled(reason, tools=tools)
     return Finish(
         reason,
-        stop_sequence if reason is StopReason.STOP_SEQUENCE else None,
-        refusal if reason is StopReason.REFUSAL else None,
+        stop_sequence if reason is _STOP_SEQUENCE else None,
+        refusal if reason is _REFUSAL else None,
     )

@@ -44,6 +44,7 @@ class Flow(Enum):
 
 
 # Looking a member up on its class costs as much as a call; these are asked for once per event.
+_NOTHING: Final = Flow.NOTHING
 _TEXT: Final = Flow.TEXT
 _REASONING: Final = Flow.REASONING
 _FLOWS: Final = {TextDelta: Flow.TEXT, ReasoningDelta: Flow.REASONING, ToolEnd: Flow.TOOLS}
@@ -66,7 +67,7 @@ class Assembly:
         self.tools = ToolBuffer(lambda: new_id(id_prefix), context.tool_names)
         self.started = False
         self.ended = False
-        self.flow = Flow.NOTHING
+        self.flow = _NOTHING
         self.usage: Usage | None = None
 
     def take(self) -> list[Event]:
@@ -89,14 +90,14 @@ class Assembly:
         if self.flow is _TEXT:
             self._out.append(TextDelta(text))
         else:
-            self._other(TextDelta(text), Flow.TEXT)
+            self._other(TextDelta(text), _TEXT)
 
     def reasoning(self, text: str) -> None:
         """Take reasoning that is not empty."""
         if self.flow is _REASONING:
             self._out.append(ReasoningDelta(text))
         else:
-            self._other(ReasoningDelta(text), Flow.REASONING)
+            self._other(ReasoningDelta(text), _REASONING)
 
     def reasoning_block(self, part: ReasoningStart | Signature | RedactedReasoning) -> None:
         """Take what an upstream says about a block of reasoning."""

@@ -14,7 +14,7 @@ Text is plain `str`: msgspec reads and writes a string as fast as it copies the 
 frame here), and everything that has to look at text stays simple.
 """
 
-from enum import Enum
+from enum import StrEnum
 from typing import final
 
 import msgspec
@@ -22,7 +22,7 @@ import msgspec
 from services.gateway.translation.fault import Fault
 
 
-class StopReason(Enum):
+class StopReason(StrEnum):
     """Why the model stopped, in no dialect (translation.md A7)."""
 
     END = "end"

@@ -1,7 +1,8 @@
 """Gathers an answer's events into one whole: what a batch is written from, and what a test compares."""
 
 from collections.abc import Iterable
-from enum import Enum
+from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -11,7 +12,6 @@ from services.gateway.translation.streams.events import (
     Event,
     Failed,
     Finish,
-    Ping,
     ReasoningDelta,
     ReasoningStart,
     RedactedReasoning,
@@ -28,7 +28,7 @@ from services.gateway.translation.streams.events import (
 from services.gateway.translation.streams.faults import TRUNCATED
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a block of an answer is."""
 
     TEXT = "text"
@@ -58,7 +58,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     def joined(self, kind: Kind) -> str:
         """Return the text of every block of a kind, in order, with nothing between."""
-        return "".join(block.text for block in self.blocks if block.kind is kind)
+        return "".join([block.text for block in self.blocks if block.kind is kind])
+
+
+# Looking a member up on its class costs as much as a call.
+_TEXT: Final = Kind.TEXT
+_REASONING: Final = Kind.REASONING
+_TOOL: Final = Kind.TOOL
+_NO_TOOL: Final = ToolStart("", "")
+_NO_FINISH: Final = Finish(StopReason.END)
 
 
 class Fold:
@@ -70,9 +78,9 @@ class Fold:
         self._kind: Kind | None = None
         self._parts: list[str] = []
         self._signature = ""
-        self._tool = ToolStart("", "")
+        self._tool = _NO_TOOL
         self._usage = Usage()
-        self._finish = Finish(StopReason.END)
+        self._finish = _NO_FINISH
         self._complete = False
         self._fault: Fault | None = None
 
@@ -92,48 +100,42 @@ class Fold:
     def add(self, events: Iterable[Event]) -> None:
         """Take the next events."""
         for event in events:
-            match event:
-                case TextDelta(text=text):
-                    self._into(Kind.TEXT, text)
-                case ReasoningDelta(text=text):
-                    self._into(Kind.REASONING, text)
-                case ToolArguments(fragment=fragment):
-                    self._parts.append(fragment)
-                case UsageSeen(usage=usage):
-                    self._usage = usage
-                case Ping():
-                    pass
-                case _:
-                    self._boundary(event)
-
-    def _boundary(
-        self,
-        event: Start | ReasoningStart | Signature | RedactedReasoning | ToolStart | ToolEnd | Finish | End | Failed,
-    ) -> None:
-        match event:
-            case Start():
+            if type(event) is TextDelta:
+                self._into(_TEXT, event.text)
+            elif type(event) is ReasoningDelta:
+                self._into(_REASONING, event.text)
+            elif type(event) is ToolArguments:
+                self._parts.append(event.fragment)
+            elif type(event) is Start:
                 self._start = event
-            case ReasoningStart():
+            elif type(event) is UsageSeen:
+                self._usage = event.usage
+            elif type(event) is Finish:
+                self._close()
+                self._finish = event
+            elif type(event) is End:
+                self._complete = True
+            else:
+                self._boundary(event)
+
+    def _boundary(self, event: Event) -> None:
+        match event:
+            case ReasoningStart() | ToolEnd():
                 self._close()
             case Signature(value=value):
-                self._into(Kind.REASONING, "")
+                self._into(_REASONING, "")
                 self._signature = value
             case RedactedReasoning(data=data):
                 self._close()
                 self._into(Kind.REDACTED, data)
             case ToolStart():
                 self._close()
-                self._kind = Kind.TOOL
+                self._kind = _TOOL
                 self._tool = event
-            case ToolEnd():
-                self._close()
-            case Finish():
-                self._close()
-                self._finish = event
-            case End():
-                self._complete = True
-            case _:
-                self._fault = event.fault
+            case Failed(fault=fault):
+                self._fault = fault
+            case _:  # a ping
+                pass
 
     def _into(self, kind: Kind, text: str) -> None:
         if self._kind is not kind or self._signature:
@@ -142,17 +144,11 @@ class Fold:
         self._parts.append(text)
 
     def _close(self) -> None:
-        if self._kind is not None:
-            tool = self._tool if self._kind is Kind.TOOL else ToolStart("", "")
-            self._blocks.append(
-                Block(
-                    kind=self._kind,
-                    text="".join(self._parts),
-                    signature=self._signature,
-                    id=tool.id,
-                    name=tool.name,
-                )
-            )
+        kind = self._kind
+        if kind is not None:
+            tool = self._tool if kind is _TOOL else _NO_TOOL
+            text = "".join(self._parts)
+            self._blocks.append(Block(kind=kind, text=text, signature=self._signature, id=tool.id, name=tool.name))
         self._kind = None
         self._parts = []
         self._signature = ""

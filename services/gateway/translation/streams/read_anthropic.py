@@ -142,12 +142,14 @@ class _Answer:
         try:
             message = decode_message(body)
         except BROKEN:
-            self.assembly.fail(self._fault_of(body) if looks_like_error(body) else faults.BODY_NOT_JSON)
-            return
-        if message.content is None:
-            self.assembly.fail(self._fault_of(body) if looks_like_error(body) else faults.BODY_NOT_JSON)
+            message = Message()
+        content = message.content
+        if (content is None or message.error is not None) and looks_like_error(body):
+            self.assembly.fail(self._fault_of(body))
+        elif content is None:
+            self.assembly.fail(faults.BODY_NOT_JSON)
         else:
-            self._batch(message, message.content)
+            self._batch(message, content)
 
     def _odd(self, name: bytes, data: bytes) -> None:
         """Take an event that is not as it should be."""
@@ -264,6 +266,10 @@ class _Answer:
         self.assembly.start(message.id, message.model)
         self.assembly.counted(token_counts.read_anthropic(message.usage, None))
         for index, block in enumerate(blocks):
+            if block.type == "text":
+                if block.text:
+                    self.assembly.text(block.text)
+                continue
             self._block_start(index, block)
             self._block_stop(index)
         self._stopped(message)

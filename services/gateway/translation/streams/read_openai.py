@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from services.gateway.translation import vocabulary
 from services.gateway.translation.context import ResponseContext
+from services.gateway.translation.errors import looks_like_error
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.streams import faults, token_counts
 from services.gateway.translation.streams.assembly import Assembly, Flow
@@ -108,14 +109,17 @@ class _Answer:
         try:
             completion = decode(body)
         except BROKEN:
-            self.assembly.fail(faults.BODY_NOT_JSON)
+            self.assembly.fail(self._fault_of(body) if looks_like_error(body) else faults.BODY_NOT_JSON)
             return
-        if completion.error or (completion.choices is None and completion.code is not None):
+        choices = completion.choices
+        if choices and completion.error is None:
+            self._batch(completion, choices)
+        elif completion.error or (choices is None and completion.code is not None) or looks_like_error(body):
             self.assembly.fail(self._fault_of(body))
-        elif not completion.choices:
+        elif not choices:
             self.assembly.fail(faults.NO_CHOICES)
         else:
-            self._batch(completion, completion.choices)
+            self._batch(completion, choices)
 
     def _odd(self, data: bytes) -> None:
         """Take an event that is not a chunk as it should be."""

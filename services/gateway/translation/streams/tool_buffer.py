@@ -100,7 +100,7 @@ class ToolBuffer:
     def __init__(self, new_id: Callable[[], str], names: Mapping[str, str]) -> None:
         self._new_id = new_id
         self._names = names
-        self._ids = ToolIds()
+        self._ids: ToolIds | None = None  # most answers call no tool
         self._used: set[str] = set()
         self._queue: list[Call] = []
         self._held: list[Event] = []
@@ -192,6 +192,8 @@ class ToolBuffer:
 
     def _final_id(self, call_id: str) -> str:
         """Return an id that is legal in both dialects and occurs once in this answer."""
+        if self._ids is None:
+            self._ids = ToolIds()
         final = self._ids.upstream(call_id) if call_id else ""
         while not final or final in self._used:
             final = self._new_id()

@@ -52,6 +52,11 @@ _DONE: Final = b"data: [DONE]\n\n"
 _COMMENT: Final = b": keep-alive\n\n"
 _ID_PREFIX: Final = "chatcmpl-"
 _REFUSED: Final = "The model declined to answer."
+# Looking a member up on its class costs as much as a call.
+_TEXT: Final = Kind.TEXT
+_REASONING: Final = Kind.REASONING
+_TOOL: Final = Kind.TOOL
+_REFUSAL: Final = StopReason.REFUSAL
 _TAIL: Final = b'},"finish_reason":null}]}\n\n'
 
 
@@ -174,7 +179,7 @@ class OpenAIWriter:
     def _end(self, out: list[bytes]) -> None:
         self.finished = True
         finish = self._finish
-        if finish.reason is StopReason.REFUSAL and not self._texts:
+        if finish.reason is _REFUSAL and not self._texts:
             out += (self._head, b'{"index":0,"delta":{"refusal":', _encode(finish.refusal or _REFUSED), _TAIL)
         out += (self._head, b'{"index":0,"delta":{},', _encode(_reason(finish, self._context))[1:], b"]}\n\n")
         if self._context.include_usage:
@@ -184,16 +189,16 @@ class OpenAIWriter:
 
 def write_openai_batch(answer: Answer, context: ResponseContext, *, created: int) -> bytes:
     """Return the completion's JSON. `created` in whole seconds."""
-    text = answer.joined(Kind.TEXT)
+    text = answer.joined(_TEXT)
     message: dict[str, Any] = {"role": "assistant", "content": text or None, "refusal": None}
-    if reasoning := answer.joined(Kind.REASONING):
+    if reasoning := answer.joined(_REASONING):
         message["reasoning_content"] = reasoning
-    if calls := [_call(block) for block in answer.blocks if block.kind is Kind.TOOL]:
+    if calls := [_call(block) for block in answer.blocks if block.kind is _TOOL]:
         if context.legacy_functions:
             message["function_call"] = calls[0]["function"]
         else:
             message["tool_calls"] = calls
-    if answer.finish.reason is StopReason.REFUSAL and not text:
+    if answer.finish.reason is _REFUSAL and not text:
         message["refusal"] = answer.finish.refusal or _REFUSED
     choice = {"index": 0, "message": message, "logprobs": None, **_reason(answer.finish, context)}
     return _encode(

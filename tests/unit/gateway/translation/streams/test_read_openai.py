@@ -383,6 +383,11 @@ def test_b59_an_error_under_200_is_an_error() -> None:
     assert batch(None, choices=None, code=3007, msg="captcha")[0] != event
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{"])
+@pytest.mark.parametrize("body", [b"[]", b"{"])
 def test_b146_a_body_that_is_no_answer_is_an_error(body: bytes) -> None:
     assert read_openai_batch(body, ResponseContext(requested_model="m"), str) == [Failed(faults.BODY_NOT_JSON)]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"success":false,"msg":"no"}', b'{"choices":[{}],"error":{}}'])
+def test_b146_a_body_that_is_an_error_is_read_as_one(body: bytes) -> None:
+    assert read_openai_batch(body, ResponseContext(requested_model="m"), str) == [Failed(read_fault(200, body))]
