@@ -60,6 +60,8 @@ _READ: Final = frozenset(ChatRequest.__struct_fields__)
 
 def unknown_fields(fields: Mapping[str, msgspec.Raw], known: frozenset[str] = _READ) -> list[str]:
     """Return the names of the members that say something and that nobody here reads; `known` are those read."""
+    if fields.keys() <= known:
+        return []
     names = [
         name
         for name, value in fields.items()
@@ -191,7 +193,10 @@ def metadata(request: ChatRequest, dialect: Dialect, dropped: list[str]) -> Body
 
     One of a length that the upstream does not take is sent as its hash.
     """
-    given = request.metadata or {}
+    given = request.metadata
+    if not given and not request.safety_identifier and not request.user:
+        return {}
+    given = given or {}
     if given.keys() - {"user_id"}:
         dropped.append("metadata")
     candidates = {

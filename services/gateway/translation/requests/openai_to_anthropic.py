@@ -138,7 +138,7 @@ def _options(
         "cache_control": request.cache_control,
         "stream": request.stream or None,
     }
-    return {name: value for name, value in out.items() if value is not None and value not in ([], {})}, scanned
+    return {name: value for name, value in out.items() if value or value == 0}, scanned  # a temperature of 0 says much
 
 
 def _note_stream_options(request: ChatRequest, dropped: list[str]) -> None:
