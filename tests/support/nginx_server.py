@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
+from tests.support.redis_server import free_port
+
 _CONFIGURATION: Final = """
 daemon off; worker_processes 1; pid {run}/nginx.pid; error_log {run}/error.log warn;
 events {{ worker_connections 512; }}
@@ -52,9 +54,7 @@ class Nginx:
     def __init__(self, directory: Path, upstream: int, *, buffering: bool, tolerant: bool) -> None:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._configuration = directory / "nginx.conf"
         self._configuration.write_text(
             _CONFIGURATION.format(

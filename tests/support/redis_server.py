@@ -8,7 +8,9 @@ clusters are always local: the same binary plays every part. Every child writes 
 
 import contextlib
 import functools
+import itertools
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -39,15 +41,20 @@ def binary() -> str:
     return str(path)
 
 
+# Below those that outgoing connections are given (32768 on), so that nobody takes one between its choice and its use;
+# each process begins at another place.
+_PORTS = itertools.cycle(range(10_000, 20_000))
+_BUS = 10_000  # a cluster's own port is so far above a server's
+next(itertools.islice(_PORTS, secrets.randbelow(10_000), None))
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on, and on whose bus port (+10000, for a cluster) nobody does either."""
-    for _ in range(100):
-        with socket.socket() as one, socket.socket() as bus:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                bus.bind(("127.0.0.1", port + 10000))
-                return port
+    """Return a port that nobody listens on, and on whose bus port nobody does either."""
+    for port in itertools.islice(_PORTS, 1000):
+        with socket.socket() as one, socket.socket() as bus, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + _BUS))
+            return port
     raise RuntimeError("no free pair of ports")
 
 
