@@ -97,13 +97,22 @@ class StreamRepair(ABC):
                 return passed
         if data and self._template is None and len(data) > _LARGE:
             # Short answers come in one or two reads; most of such a read is more of what its first frames teach.
-            frames, data = framer.first(data, _FIRST)
-            out = self._frames(frames)
+            out, data = self._first(data)
         if data:
             out += self._more(data)
         if framer.too_large and not self.finished:
             out += self.fail(TOO_LARGE)
         return out
+
+    def _first(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take frames from the head of a read until one of them is a template; return also what follows them."""
+        frames, rest = self._framer.first(data, _FIRST)
+        out = b""
+        for number, frame in enumerate(frames, 1):
+            out += self._frames([frame])
+            if self._template is not None:
+                return out, b"".join(frames[number:]) + rest
+        return out, rest
 
     def _more(self, data: bytes) -> bytes:
         """Take frames that may be like the template, and whatever follows those."""

@@ -8,15 +8,17 @@ the same. A read that consists of such frames throughout is recognised by counti
 
     head text tail head text tail head text tail        joint = tail + head
 
-    starts with the head, ends with the tail; n = joints + 1; as many line ends and unescaped quotes as n frames have
+    starts with the head, ends with the tail; n = joints + 1; as many marks as n frames have
 
-Line ends and unescaped quotes cannot stand inside a JSON string, so equal counts leave nothing but text between a head
-and its tail. Escaped quotes are told apart by walking over the backslashes, of which ordinary text has few.
+Marks are line ends and unescaped quotes. They cannot stand inside a JSON string, so where there are no more of them
+than the frames need, nothing but text is between a head and its tail. Escaped quotes are told apart by walking over the
+backslashes, of which ordinary text has few.
 
 A template also knows the frame it turned into, for the repair that recurs in every frame of some upstreams (GLM
 repeats the role in each): head and tail are exchanged in all of them at once.
 """
 
+from bisect import bisect_left
 from typing import Final
 
 import msgspec
@@ -27,6 +29,7 @@ _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _LF: Final = 0x0A
 _CR: Final = 0x0D
+_MARKS: Final = b'"\n\r'
 
 
 class Template(msgspec.Struct, frozen=True, gc=False):
@@ -38,9 +41,7 @@ class Template(msgspec.Struct, frozen=True, gc=False):
     new_head: bytes
     new_tail: bytes
     small: int  # bytes of what is one frame at most
-    line_feeds: int
-    returns: int
-    quotes: int
+    marks: int
     unchanged: bool
     removed: bytes
 
@@ -56,10 +57,10 @@ class Template(msgspec.Struct, frozen=True, gc=False):
         if len(data) < len(self.joint) + len(self.head):
             return self.one(data)
         frames = data.count(self.joint) + 1
-        quotes = data.count(b'"') - (self._escaped_quotes(data) if _BACKSLASH in data else 0)
-        if quotes != frames * self.quotes or data.count(b"\n") != frames * self.line_feeds:
-            return None
-        if (data.count(b"\r") if self.returns else _CR in data) != frames * self.returns:
+        marks = len(data) - len(data.translate(None, _MARKS))  # one pass; counting each would take one for each
+        if _BACKSLASH in data:
+            marks -= self._escaped_quotes(data)
+        if marks != frames * self.marks:
             return None
         return data if self.unchanged else self._changed(data, frames)
 
@@ -119,9 +120,7 @@ def learn(raw: bytes, out: bytes, key: bytes, literal: bytes) -> Template | None
         new_head=new_head,
         new_tail=new_tail,
         small=2 * len(frame) - 1,
-        line_feeds=frame.count(b"\n"),
-        returns=frame.count(b"\r"),
-        quotes=frame.count(b'"'),
+        marks=len(frame) - len(frame.translate(None, _MARKS)),
         unchanged=before == after,
         removed=_removed(head, new_head) if tail == new_tail else b"",
     )
@@ -143,6 +142,6 @@ def _removed(head: bytes, new_head: bytes) -> bytes:
     size = len(head) - len(new_head)
     if size <= 0:
         return b""
-    same = next((at for at, pair in enumerate(zip(head, new_head, strict=False)) if pair[0] != pair[1]), len(new_head))
+    same = bisect_left(range(1, len(new_head) + 1), x=True, key=lambda end: head[:end] != new_head[:end])
     stretch = head[same : same + size]
     return stretch if head[:same] + head[same + size :] == new_head and head.count(stretch) == 1 else b""
