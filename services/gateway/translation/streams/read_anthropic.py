@@ -266,12 +266,11 @@ class _Answer:
         self.assembly.start(message.id, message.model)
         self.assembly.counted(token_counts.read_anthropic(message.usage, None))
         for index, block in enumerate(blocks):
-            if block.type == "text":
-                if block.text:
-                    self.assembly.text(block.text)
-                continue
-            self._block_start(index, block)
-            self._block_stop(index)
+            if block.type == "text" and block.text:  # nearly every block
+                self.assembly.text(block.text)
+            else:
+                self._block_start(index, block)
+                self._block_stop(index)
         self._stopped(message)
         self._end(done=True)
 

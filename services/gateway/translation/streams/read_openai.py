@@ -114,12 +114,10 @@ class _Answer:
         choices = completion.choices
         if choices and completion.error is None:
             self._batch(completion, choices)
-        elif completion.error or (choices is None and completion.code is not None) or looks_like_error(body):
+        elif completion.error is not None or (choices is None and completion.code is not None):
             self.assembly.fail(self._fault_of(body))
-        elif not choices:
-            self.assembly.fail(faults.NO_CHOICES)
         else:
-            self._batch(completion, choices)
+            self.assembly.fail(self._fault_of(body) if looks_like_error(body) else faults.NO_CHOICES)
 
     def _odd(self, data: bytes) -> None:
         """Take an event that is not a chunk as it should be."""

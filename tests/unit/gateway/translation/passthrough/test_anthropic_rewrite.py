@@ -26,6 +26,14 @@ def test_missing_counts_are_zero(usage: bytes) -> None:
         assert b'"output_tokens":0' in out
 
 
+def test_odd_counts_are_left_to_who_reads_them() -> None:
+    odd = b'"usage":{"input_tokens":1.5,"output_tokens":"1"}}'
+    head = b'"message":{"id":"m","type":"message","role":"assistant","content":[],'
+
+    assert message_start(b'{"type":"message_start",' + head + odd + b"}") is None
+    assert message_delta(b'{"type":"message_delta","delta":{},' + odd, None) is None
+
+
 def test_values_that_are_not_changed_keep_their_bytes() -> None:
     assert block_start(b'{"index": 1.0, "content_block": {"type":"thinking", "thinking":"\\u0061"}}') == (
         b'{"index":1.0,"content_block":{"type":"thinking","thinking":"\\u0061","signature":""}}'
