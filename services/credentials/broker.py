@@ -25,6 +25,7 @@ from services.credentials.errors import Conflict, LoginRequired, NotFound, Unava
 from services.credentials.failpoints import NO_FAILPOINTS, Failpoints
 from services.credentials.holdings import Holdings
 from services.credentials.leases import KnownKeys
+from services.credentials.losses import Losses
 from services.credentials.records import Credential
 from services.credentials.refresh import End, epoch
 from services.credentials.refresher import Parts, Refresher
@@ -90,23 +91,26 @@ class Broker:
         self._spool = Spool(spool_directory, vault)
         self._claims = Claims(store, clock)
         self._commits = Commits(vault, store, self._spool, self._claims, observer=self._observer, failpoints=failpoints)
+        self._losses = Losses(vault, self._observer, clock)
         parts = Parts(
             vault=vault,
             store=store,
             commits=self._commits,
+            losses=self._losses,
             claims=self._claims,
             providers=providers,
             time=self._time,
             failpoints=failpoints,
         )
+        self._holdings = Holdings(vault, store, time=self._time, pending=self._commits.pending, client_keys=client_keys)
         self._renewals = Renewals(
             Refresher(parts),
             frozenset(providers),
             settings=self._settings.renewal,
             clock=clock,
             observer=self._observer,
+            learn=self._holdings.learn,
         )
-        self._holdings = Holdings(vault, store, time=self._time, pending=self._commits.pending, client_keys=client_keys)
         self._strikes = findings.Strikes()
         self._tasks = Tasks()
         self._store_answers = False
@@ -222,14 +226,12 @@ class Broker:
             return
         if self._strikes.add(f"{record.id}:{epoch(record)}:{report.plan.value}", self._clock.monotonic()):
             reason = report.reason or "unauthorized"
-            await self._change(report, lambda found: findings.login_required(found, report.plan, reason))
-            self._observer.note("needs_login", record.id, reason)
+            await self._change(report, lambda found: self._losses.declare(found, report.plan, reason))
 
     async def _change(self, report: Report, change: Callable[[Credential], Credential]) -> None:
         """Change a record, as long as it is the version that was reported on."""
         record = await self._vault.read_credential(report.credential_id)
-        changed = change(record)
-        if record.version == report.version and changed != record:
+        if record.version == report.version and (changed := change(record)) != record:
             try:
                 await self._vault.write_credential(changed, expected=record.version)
             except Conflict:

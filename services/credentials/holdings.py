@@ -71,6 +71,12 @@ class Holdings:
             self._known = known
             self._publish(generation)
 
+    def learn(self, record: Credential) -> None:
+        """Know a record as this process has just stored or read it; who polls sees it when everything is read anew."""
+        known = self._credentials.get(record.id)
+        if known is not None and known.version < record.version:
+            self._credentials[record.id] = record
+
     def overlay(self) -> None:
         """Show what is pending, although the store knows nothing of it."""
         if self._snapshot is not None:

@@ -16,28 +16,34 @@ provider may think that the other one is newest, so what was kept is used again 
     Intend     to note that this token is about to be used True: nobody has used it before
     Hold       is the lease still ours                     bool
     Call       the provider                                RefreshedSecrets | ProviderFailure
+    Refused    to note that this token was refused         float: seconds since that was noted first
     Recover    commit what any spool at hand still holds   -
     Commit     spool, then commit, then unspool            Credential, ours or a newer one | None: store away, spooled
     Forget     the intent: the token was not used          -
     Mark       login_required                              Credential
 
     state       event                           next
-    waiting     Busy                            Pause, Read; newer secrets: NEWER; too long: BUSY
-                Stale                           Read; newer secrets: NEWER; else again
+    waiting     Busy                            Pause, Read; moved on: as below; too long: BUSY
+                Stale                           Read; moved on: as below; else again
                 Granted                         Intend; calling
-    used        somebody noted it before us     Pause a moment, Recover, Read; newer secrets: NEWER; else calling
+    used        somebody noted it before us     Pause a moment, Recover, Read; moved on: as below; else calling
     calling     lease lost                      BUSY: somebody else is at it
                 answer                          Commit: REFRESHED, NEWER or, with the store away, PENDING
                 transient                       Forget; LATER
                 outcome unknown, first time     Pause (at most 5 s), calling: a provider with grace answers the same
                 outcome unknown, again          LATER: not known to be spent, so not given up
                 invalid grant                   refused
-    refused     nobody used the token before us Recover, Read; newer: NEWER; else Mark: LOGIN_REQUIRED
-                somebody may have               Pause for as long as he may still be at it, Recover, Read;
-                                                newer: NEWER; first time: calling; again: Mark: LOGIN_REQUIRED
+    refused     nobody used the token before us Recover, Read; moved on: as below; else Mark: LOGIN_REQUIRED
+                somebody may have, and may      Refused; Pause for as long as he may still be at it, Recover, Read;
+                still be at it                  moved on: as below; else calling
+                he cannot any more              Recover, Read; moved on: as below; else Mark: LOGIN_REQUIRED
+    moved on    newer secrets                   NEWER
+                found to need a login meanwhile LOGIN_REQUIRED: the token is dead, and somebody has said so
 
-Invariants: no Call without a lease held a moment before; no second Commit; every end is reached within a bounded
-number of steps; nothing is ever removed.
+Invariants: no Call without a lease held a moment before, nor with a token that was read to be dead since the attempt
+began (a person may try one that was dead before); no second Commit; every end is reached within a bounded number of
+steps; nothing is ever removed. A token that was refused stays so, whoever uses it next: the wait for those who used it
+before counts from the first refusal, so that an attempt which loses its lease meanwhile need not begin it anew.
 """
 
 from collections.abc import Generator
@@ -107,6 +113,10 @@ class Call(msgspec.Struct, frozen=True):
     record: Credential
 
 
+class Refused(msgspec.Struct, frozen=True):
+    record: Credential
+
+
 class Recover(msgspec.Struct, frozen=True):
     pass
 
@@ -125,8 +135,8 @@ class Mark(msgspec.Struct, frozen=True):
     reason: str
 
 
-Step: TypeAlias = Read | Acquire | Pause | Intend | Hold | Call | Recover | Commit | Forget | Mark
-Reply: TypeAlias = Credential | Granted | Busy | Stale | bool | RefreshedSecrets | ProviderFailure | None
+Step: TypeAlias = Read | Acquire | Pause | Intend | Hold | Call | Refused | Recover | Commit | Forget | Mark
+Reply: TypeAlias = Credential | Granted | Busy | Stale | bool | float | RefreshedSecrets | ProviderFailure | None
 
 
 class End(Enum):
@@ -201,9 +211,8 @@ def refresh(record: Credential, mode: RefreshMode, policy: Policy) -> Steps:
         # What came of it may lie in a spool at hand, or in that of a replica for which the store was away until now,
         # and for longer than its lease lasted: using the token again would be a second use for nothing.
         yield Pause(policy.heed)
-        newer = yield from _look()
-        if epoch(newer) != epoch(got):
-            return Outcome(End.NEWER, newer)
+        if (moved := _moved_on(got, (yield from _look()))) is not None:
+            return moved
     return (yield from _use(got, policy, unused))
 
 
@@ -214,12 +223,15 @@ def _use(record: Credential, policy: Policy, unused: bool) -> Steps:
         unused = False  # it may have been used by ourselves
         yield Pause(policy.unknown_pause)
         answer = yield from _call(record)
-    if isinstance(answer, InvalidGrant) and not unused:
+    if (
+        isinstance(answer, InvalidGrant)
+        and not unused
+        and (left := policy.orphan_wait - (yield from _since(record))) > 0
+    ):
         # Whoever used it before us may be about to commit.
-        yield Pause(policy.orphan_wait)
-        newer = yield from _look()
-        if epoch(newer) != epoch(record):
-            return Outcome(End.NEWER, newer)
+        yield Pause(left)
+        if (moved := _moved_on(record, (yield from _look()))) is not None:
+            return moved
         answer = yield from _call(record)
     if isinstance(answer, InvalidGrant):
         return (yield from _give_up(record))
@@ -246,8 +258,8 @@ def _acquire(record: Credential, policy: Policy) -> Generator[Step, Reply, Crede
             yield Pause(pause)
             waited += max(pause, 0.01)
         newer = _record((yield Read()))
-        if epoch(newer) != epoch(record):
-            return Outcome(End.NEWER, newer)
+        if (moved := _moved_on(record, newer)) is not None:
+            return moved
         record = newer
 
 
@@ -269,6 +281,23 @@ def _call(record: Credential) -> Generator[Step, Reply, RefreshedSecrets | Provi
     return answer
 
 
+def _moved_on(record: Credential, newer: Credential) -> Outcome | None:
+    """Return how it ends when somebody else has made the secrets anew, or has found them dead, since we read them."""
+    if epoch(newer) != epoch(record):
+        return Outcome(End.NEWER, newer)
+    if newer.state is State.LOGIN_REQUIRED and record.state is not State.LOGIN_REQUIRED:
+        return Outcome(End.LOGIN_REQUIRED, newer)
+    return None
+
+
+def _since(record: Credential) -> Generator[Step, Reply, float]:
+    """Note a refusal; return how many seconds ago the first one of this token was."""
+    seconds = yield Refused(record)
+    if not isinstance(seconds, float):
+        raise TypeError(f"a number of seconds was asked for, not {type(seconds).__name__}")
+    return seconds
+
+
 def _look() -> Generator[Step, Reply, Credential]:
     """Commit what a spool still holds, then read."""
     yield Recover()
@@ -276,9 +305,8 @@ def _look() -> Generator[Step, Reply, Credential]:
 
 
 def _give_up(record: Credential) -> Steps:
-    newer = yield from _look()
-    if epoch(newer) != epoch(record):
-        return Outcome(End.NEWER, newer)
+    if (moved := _moved_on(record, (yield from _look()))) is not None:
+        return moved
     marked = _record((yield Mark(record, "invalid_grant")))
     return Outcome(End.LOGIN_REQUIRED if epoch(marked) == epoch(record) else End.NEWER, marked)
 

@@ -16,10 +16,8 @@ import msgspec
 from services.chassis.tracing import step
 from services.credentials.claims import Claims
 from services.credentials.commits import Commits
-from services.credentials.contract import Plan
-from services.credentials.errors import Conflict
 from services.credentials.failpoints import NO_FAILPOINTS, Failpoints
-from services.credentials.findings import login_required
+from services.credentials.losses import Losses
 from services.credentials.records import Credential
 from services.credentials.refresh import (
     Acquire,
@@ -35,6 +33,7 @@ from services.credentials.refresh import (
     Policy,
     Read,
     Recover,
+    Refused,
     Reply,
     Step,
     Steps,
@@ -53,7 +52,6 @@ from services.credentials.token_provider import (
 )
 from services.credentials.vault import CREDENTIAL, Vault
 
-_TRIES: Final = 16
 _SLACK: Final = 1.5  # of the provider's own deadline, after which the call is ended from outside
 
 _log = logging.getLogger(__name__)
@@ -69,6 +67,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     store: Store
     commits: Commits
+    losses: Losses
     claims: Claims
     providers: Mapping[str, TokenProvider]
     time: StoreTime
@@ -141,10 +140,12 @@ class _Attempt:
                 return await self._parts.store.renew(CREDENTIAL, self._id, self._owner, ttl=self._policy.lease)
             case Call(record=record):
                 return await self._call(record)
+            case Refused(record=record):
+                return self._parts.losses.refused(record)
             case Commit(basis=basis, answer=answer):
                 return await self._commit(basis, answer)
             case Mark(basis=basis, reason=reason):
-                return await self._mark(basis, reason)
+                return await self._parts.losses.mark(basis, reason)
             case Pause() | Recover() | Forget():
                 await self._do(step)
                 return None
@@ -231,16 +232,3 @@ class _Attempt:
             owner=self._owner,
         )
         return await self._parts.commits.take(basis, entry)
-
-    async def _mark(self, basis: Credential, reason: str) -> Credential:
-        """Say that only a person can mend it, unless its secrets are no longer those that were refused."""
-        vault = self._parts.vault
-        for _ in range(_TRIES):
-            record = await vault.read_credential(self._id)
-            if epoch(record) != epoch(basis):
-                return record
-            with contextlib.suppress(Conflict):
-                return await vault.write_credential(
-                    login_required(record, Plan.CODING, reason), expected=record.version
-                )
-        raise StoreUnavailable("the record changes faster than it can be written")

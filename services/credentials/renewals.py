@@ -7,7 +7,7 @@ snapshot. An attempt that a refusal asks for waits, because a request waits for 
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -47,12 +47,14 @@ class Renewals:
         settings: RenewalSettings,
         clock: Clock,
         observer: Observer,
+        learn: Callable[[Credential], None],
     ) -> None:
         self._refresher = refresher
         self._providers = providers
         self._settings = settings
         self._clock = clock
         self._observer = observer
+        self._learn = learn  # what an attempt found: else the next one begins with what this one began with
         self._running: dict[str, asyncio.Task[Outcome]] = {}
         self._tasks = Tasks(on_failure=lambda *_: None)  # who waits is told, and `_ended` logs
         self._failures: dict[str, int] = {}
@@ -141,11 +143,10 @@ class Renewals:
             case End.BUSY:
                 # No failure, so no backoff: when the holder dies, somebody must be there to go on.
                 self._not_before[record.id] = self._clock.monotonic() + min(_LOOK, self._settings.policy.lease / 10)
-            case End.LOGIN_REQUIRED:
-                self._observer.note("needs_login", record.id, outcome.record.reason)
-            case End.REFRESHED | End.NEWER | End.PENDING:
+            case End.REFRESHED | End.NEWER | End.PENDING | End.LOGIN_REQUIRED:
                 self._failures.pop(record.id, None)
                 self._not_before.pop(record.id, None)
+                self._learn(outcome.record)
 
     def _later(self, record: Credential, retry_after: float | None) -> None:
         failures = self._failures[record.id] = self._failures.get(record.id, -1) + 1

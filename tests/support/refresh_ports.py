@@ -83,14 +83,18 @@ class Replica:
                     if self._ending is None:
                         self._ending = self.world.tasks.start(self._end(), name="end")
                 case "stop":
-                    self._going.clear()
-                    pause = self.world.random.uniform(0.0, self.world.rules.stopped)
-                    asyncio.get_running_loop().call_later(pause, self._going.set)
+                    self._stop(self.world.rules.stopped)
         self._fate = [one for one in self._fate if one[0] >= 0]
+        if counts and self._going.is_set() and self.world.random.random() < self.world.rules.starved:
+            self._stop(self.world.rules.starvation)
         if not self._dead:
             await self._going.wait()
         if self._dead:
             await asyncio.Event().wait()
+
+    def _stop(self, longest: float) -> None:
+        self._going.clear()
+        asyncio.get_running_loop().call_later(self.world.random.uniform(0.0, longest), self._going.set)
 
     async def cut_off(self) -> None:
         """The store is away for this replica alone, for a while."""
@@ -195,6 +199,7 @@ class Vendor:
         self.current = "token-0"
         self.calls = 0
         self.reused = 0
+        self.vain = 0
         self._replaced: dict[str, float] = {}
 
     async def refresh(self, secrets: Secrets, mode: RefreshMode) -> RefreshedSecrets:
@@ -220,10 +225,17 @@ class Vendor:
             expires_in=world.random.uniform(*rules.life),
         )
 
+    def revoke(self) -> None:
+        """Take no token any more."""
+        self._world.say("revoked")
+        self.current = ""
+        self._replaced.clear()
+
     def _use(self, token: str, replica: Replica) -> str | None:
         now = asyncio.get_running_loop().time()
         self.calls += 1
         self.reused += token in self._replaced
+        self.vain += self._world.store.lost
         self._world.say(f"{replica.disk} uses {token}{' AGAIN' * (token in self._replaced)}")
         if token != self.current and now - self._replaced.get(token, float("-inf")) > self._world.rules.grace:
             return None

@@ -21,7 +21,7 @@ from services.credentials.keyring import Keyring
 from services.credentials.records import Credential
 from services.credentials.refresh import Policy
 from services.credentials.stores.memory import MemoryStore
-from services.credentials.vault import Vault
+from services.credentials.vault import CREDENTIAL, Vault
 from tests.support.credentials import MASTER, Notes, credential
 from tests.support.refresh_ports import PortLoop, Replica, Vendor
 
@@ -40,6 +40,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     ends: int = 0
     stops: int = 0
     stopped: float = 60.0  # how long one that is stopped stays so, at most
+    starved: float = 0.0  # of the ports that a replica passes find it without a processor, in peace too
+    starvation: float = 5.0  # for how long, at most
     outages: int = 0
     outage: float = 20.0  # how long the store stays away, at most
     away_at_answer: float = 0.0  # of the provider's answers find the store away
@@ -49,6 +51,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     cut: float = 0.0  # of its answers
     full_disk: float = 0.0  # of appends to the spool
     grace: float = 0.0
+    revoked: bool = False  # at some moment of the trouble the provider takes no token any more
     shared: bool = False  # one spool for all
     pods: bool = False  # a new replica has a new disk
 
@@ -60,7 +63,9 @@ class Outcome(msgspec.Struct, kw_only=True):
     reused: int
     lost: bool
     state: State
-    said: bool  # that a login is needed
+    losses: int  # how often the stored record became one that needs a login
+    said: int  # how often it was said that a login is needed
+    vain: int  # calls with a token that the store says is over
     settled: bool  # within _SETTLE: made anew once more, or given up
     expired: float  # share of looks, while there was trouble, that found the stored credential past its end
     trace: list[str]
@@ -72,6 +77,23 @@ class _Clock:
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+class _Store(MemoryStore):
+    """Knows whether the login that it keeps is over."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world.clock)
+        self._world = world
+        self.losses = 0
+        self.lost = False
+
+    async def put(self, kind: str, id_: str, value: bytes, *, kid: int, expected: int) -> bool:
+        written = await super().put(kind, id_, value, kid=kid, expected=expected)
+        if written and kind == CREDENTIAL:
+            was, self.lost = self.lost, (await self._world.read()).state is State.LOGIN_REQUIRED
+            self.losses += self.lost and not was
+        return written
 
 
 class World:
@@ -88,7 +110,7 @@ class World:
         self.tasks = Tasks(on_failure=lambda *_: None)  # a dead replica's do not matter
         self.trace: list[str] = []
         self.directory: Path
-        self.store: MemoryStore
+        self.store: _Store
         self.over = False
         self._peace = False
         self._disks = 0
@@ -119,7 +141,7 @@ class World:
         return await vault.read_credential(NAME)
 
     async def _run(self) -> Outcome:
-        self.store = MemoryStore(self.clock)
+        self.store = _Store(self)
         vault = Vault(self.store, Keyring.generate(MASTER))
         await vault.unlock(initialise=True)
         now = self.clock.now()
@@ -135,6 +157,8 @@ class World:
         keepers = [self.tasks.start(self._keep(), name="keeper") for _ in range(self.rules.replicas)]
         looking = self.tasks.start(self._look(), name="look")
         outages = self.tasks.start(self._outages(), name="outages")
+        if self.rules.revoked:
+            asyncio.get_running_loop().call_later(self.random.uniform(0.0, self.rules.seconds / 2), self.vendor.revoke)
         await asyncio.sleep(self.rules.seconds)
         self._peace = True
         self.say("peace")
@@ -201,7 +225,9 @@ class World:
             reused=self.vendor.reused,
             lost=record.secrets.refresh_token != self.vendor.current,
             state=record.state,
-            said=self.notes.count("needs_login") > 0,
+            losses=self.store.losses,
+            said=self.notes.count("needs_login"),
+            vain=self.vendor.vain,
             settled=settled,
             expired=sum(self._expired) / len(self._expired),
             trace=self.trace,

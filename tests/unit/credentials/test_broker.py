@@ -17,7 +17,7 @@ from services.credentials.records import Credential, Secrets
 from services.credentials.refresh import End, Policy
 from services.credentials.renewals import RenewalSettings
 from services.credentials.stores.memory import MemoryStore
-from services.credentials.stores.port import StoreUnavailable
+from services.credentials.stores.port import Busy, Granted, Stale, StoreUnavailable
 from services.credentials.token_provider import (
     InvalidGrant,
     RefreshedSecrets,
@@ -99,7 +99,7 @@ async def _many_refusals(it: Shop) -> None:
 
 async def _refused_again(it: Shop) -> None:
     it.vendor.same = True
-    for _ in range(4):
+    for _ in range(6):
         await it.refused()
 
     record = await it.record()
@@ -243,6 +243,38 @@ class _Flaky(MemoryStore):
     def _check(self) -> None:
         if self.away:
             raise StoreUnavailable("away")
+
+
+class _Deaf(MemoryStore):
+    """A store whose changes nobody hears of, and which counts who asks for a lease."""
+
+    asked = 0
+
+    async def changed(self, after: int, *, wait: float) -> int:
+        await asyncio.sleep(wait)
+        return after
+
+    async def acquire(self, kind: str, id_: str, owner: str, *, ttl: float, seen: int) -> Granted | Busy | Stale:
+        self.asked += 1
+        return await super().acquire(kind, id_, owner, ttl=ttl, seen=seen)
+
+
+@pytest.mark.promise("P-10b")
+@pytest.mark.parametrize("failure", [InvalidGrant("no"), None])
+async def test_what_an_attempt_found_is_known_before_the_store_tells(tmp_path: Path, failure: Exception | None) -> None:
+    """Shown to fail once by: attempts that begin with the record of the last snapshot, until there is another one."""
+    vendor, store, now = Vendor(), _Deaf(), time.time()
+    vendor.failure = failure
+    vault = Vault(store, Keyring.generate(MASTER))
+    await vault.unlock(initialise=True)
+    record = credential(api_key="key-0", refresh_token="rt", rotated_at=now - 90, expires_at=now + 10)
+    await vault.write_credential(record, expected=0)
+    async with running_broker(tmp_path, store=store, providers={"zai": vendor}, settings=FAST) as service:
+        await until(lambda: service.notes.count("needs_login") + service.notes.count("refresh.ok"))
+        await asyncio.sleep(20 * FAST.tick)
+
+        assert (store.asked, len(vendor.calls)) == (1, 1)
+        assert service.notes.count("needs_login") + service.notes.count("refresh.ok") == 1
 
 
 @pytest.mark.promise("P-17")

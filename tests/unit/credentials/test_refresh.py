@@ -25,6 +25,7 @@ from services.credentials.refresh import (
     Policy,
     Read,
     Recover,
+    Refused,
     Steps,
     contested,
     epoch,
@@ -193,21 +194,73 @@ def test_a_token_that_may_have_been_used_is_refused_twice_before_a_login_is_need
         play = calling(unused=False)
     else:
         play = calling() << first >> Pause(1.0) << None >> Hold() << True >> Call(RECORD)
-    play = play << InvalidGrant("no") >> Pause(50.0) << None >> Recover() << None >> Read() << RECORD
+    play = play << InvalidGrant("no") >> Refused(RECORD) << 0.0
+    play = play >> Pause(50.0) << None >> Recover() << None >> Read() << RECORD
     play = play >> Hold() << True >> Call(RECORD) << InvalidGrant("no") >> Recover() << None >> Read() << RECORD
 
     play >> Mark(RECORD, "invalid_grant") << MARKED >> Outcome(End.LOGIN_REQUIRED, MARKED)
 
 
 def test_whoever_used_the_token_first_is_waited_for() -> None:
-    play = calling(unused=False) << InvalidGrant("no") >> Pause(50.0) << None >> Recover() << None
+    play = calling(unused=False) << InvalidGrant("no") >> Refused(RECORD) << 0.0 >> Pause(50.0) << None
 
-    play >> Read() << NEWER >> Outcome(End.NEWER, NEWER)
+    play >> Recover() << None >> Read() << NEWER >> Outcome(End.NEWER, NEWER)
 
 
-@pytest.mark.parametrize(("step", "reply"), [("call", True), ("read", True)])
-def test_an_answer_of_the_wrong_kind_is_a_bug(step: str, reply: bool) -> None:
+def test_the_wait_for_whoever_used_the_token_counts_from_its_first_refusal() -> None:
+    """An attempt that lost its lease while it waited goes on from there."""
+    play = calling(unused=False) << InvalidGrant("no") >> Refused(RECORD) << 30.0 >> Pause(20.0) << None
+
+    play >> Recover() << None >> Read() << RECORD >> Hold() << False >> Outcome(End.BUSY, RECORD)
+
+
+def test_who_cannot_be_at_it_any_more_is_not_waited_for() -> None:
+    play = calling(unused=False) << InvalidGrant("no") >> Refused(RECORD) << 50.0
+
+    play = play >> Recover() << None >> Read() << RECORD >> Mark(RECORD, "invalid_grant") << MARKED
+    play >> Outcome(End.LOGIN_REQUIRED, MARKED)
+
+
+def test_a_login_that_was_found_lost_since_it_was_read_is_left_alone() -> None:
+    play = Play(refresh(RECORD, ROTATE, POLICY)) >> Acquire(1) << Stale(2)
+
+    play >> Read() << MARKED >> Outcome(End.LOGIN_REQUIRED, MARKED)
+
+
+def test_a_login_that_is_found_lost_while_its_holder_is_waited_for_is_left_alone() -> None:
+    play = Play(refresh(RECORD, ROTATE, POLICY)) >> Acquire(1) << Busy(0.1) >> Pause(0.1) << None
+
+    play >> Read() << MARKED >> Outcome(End.LOGIN_REQUIRED, MARKED)
+
+
+def test_a_login_that_is_found_lost_a_moment_after_its_use_is_left_alone() -> None:
+    play = Play(refresh(RECORD, ROTATE, POLICY)) >> Acquire(1) << Granted(1) >> Intend(RECORD) << False
+
+    play >> Pause(2.0) << None >> Recover() << None >> Read() << MARKED >> Outcome(End.LOGIN_REQUIRED, MARKED)
+
+
+@pytest.mark.parametrize("unused", [True, False])
+def test_a_login_that_somebody_else_has_given_up_is_not_given_up_again(unused: bool) -> None:
+    play = calling(unused=unused) << InvalidGrant("no")
+    if not unused:
+        play = play >> Refused(RECORD) << 0.0 >> Pause(50.0) << None
+
+    play >> Recover() << None >> Read() << MARKED >> Outcome(End.LOGIN_REQUIRED, MARKED)
+
+
+def test_a_person_may_try_a_login_that_was_lost_before() -> None:
+    again = msgspec.structs.replace(MARKED, version=3)
+    play = Play(refresh(MARKED, ROTATE, POLICY)) >> Acquire(2) << Stale(3) >> Read() << again
+
+    play >> Acquire(3) << Granted(1) >> Intend(again) << True >> Hold() << True >> Call(again)
+
+
+@pytest.mark.parametrize("step", ["call", "read", "refused"])
+def test_an_answer_of_the_wrong_kind_is_a_bug(step: str) -> None:
+    reply = True
     play = calling() if step == "call" else Play(refresh(RECORD, ROTATE, POLICY)) << Stale(2)
+    if step == "refused":
+        play = calling(unused=False) << InvalidGrant("no")
 
     with pytest.raises(TypeError):
         play << reply
