@@ -1,9 +1,10 @@
 """A running gateway that keeps no copy of its answers, for tests that measure memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from services.chassis.direct import DirectRoute
 from services.gateway.app import create_gateway
 from services.gateway.routing import UpstreamFormat
 from services.gateway.upstream.transport import UpstreamTransport
@@ -15,6 +16,9 @@ from tests.support.gateway import RunningGateway, gateway_settings
 class _Untapped(AnswerTee):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self._app(scope, receive, send)
+
+    def direct(self, routes: Mapping[bytes, DirectRoute]) -> dict[bytes, DirectRoute]:
+        return dict(routes)
 
 
 @asynccontextmanager
