@@ -5,14 +5,16 @@ A body that needs none is returned as it came, byte for byte. Members that are n
 the top level is decoded to raw members and written back.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.outline import Outline
 
 _MAX_BREAKPOINTS: Final = 4
 _EPHEMERAL: Final = msgspec.Raw(b'{"type":"ephemeral"}')
+_UNCACHEABLE: Final = (msgspec.Raw(b'"thinking"'), msgspec.Raw(b'"redacted_thinking"'))
 _LONG_CONTEXT_SUFFIX: Final = "[1m]"
 
 _Members = dict[str, msgspec.Raw]
@@ -39,8 +41,12 @@ class Mutation(msgspec.Struct, frozen=True, kw_only=True):
 _NOTHING: Final = Mutation()
 
 
-def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
-    """Apply the mutations; raises msgspec.DecodeError when the body is not a JSON object of the format's shape."""
+def mutate(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outline | None = None) -> bytes:
+    """
+    Apply the mutations; raises msgspec.DecodeError when the body is not a JSON object of the format's shape.
+
+    `outline` is what has been read of this body already.
+    """
     if mutation == _NOTHING:
         return body
     if (
@@ -48,12 +54,13 @@ def mutate(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
         and mutation.cache_breakpoint
         and not (mutation.model or mutation.system_blocks)
     ):
-        marked = _marked_in_place(body)
+        marked = _marked_by_parts(outline) if outline is not None else None
+        marked = _marked_in_place(body) if marked is None else marked
         if marked is not None and mutation.user_id is not None:
             marked = _named_in_place(marked, mutation.user_id)
         if marked is not None:
             return marked
-    members = _decode_members(body)
+    members = _decode_members(body) if outline is None else dict(outline.members)
     changed = False
     if mutation.model is not None:
         members["model"] = msgspec.Raw(_encode(mutation.model))
@@ -86,6 +93,28 @@ class _Block(msgspec.Struct, gc=False):
 _decode_conversation: Final = msgspec.json.Decoder(_Conversation).decode
 _decode_message: Final = msgspec.json.Decoder(_Message).decode
 _decode_block: Final = msgspec.json.Decoder(_Block).decode
+
+
+def _marked_by_parts(outline: Outline) -> bytes | None:
+    """M2 for a body that can be put together again from what was read of it; None for others, and for special cases."""
+    messages = outline.messages
+    if not outline.is_compact or not messages or messages[-1].get("role") == "system":
+        return None
+    content = messages[-1].get("content")
+    if isinstance(content, str) and content:
+        marked: list[Any] = [{"type": "text", "text": content, "cache_control": _EPHEMERAL}]
+    elif isinstance(content, list) and content and isinstance(content[-1], dict):
+        block = content[-1]
+        if "cache_control" in block:
+            return outline.body
+        if block.get("type") in _UNCACHEABLE:
+            return None
+        marked = [*content[:-1], {**block, "cache_control": _EPHEMERAL}]
+    else:
+        return None
+    if b'"cache_control"' in outline.body:
+        return None
+    return outline.replaced("messages", _encode([*messages[:-1], {**messages[-1], "content": marked}]))
 
 
 def _marked_in_place(body: bytes) -> bytes | None:
@@ -190,9 +219,6 @@ def _mark_last_block(members: _Members, *, marked: bool) -> bool:
     messages[position] = msgspec.Raw(_encode(message))
     members["messages"] = msgspec.Raw(_encode(messages))
     return True
-
-
-_UNCACHEABLE: Final = (msgspec.Raw(b'"thinking"'), msgspec.Raw(b'"redacted_thinking"'))
 
 
 class _Marked(msgspec.Struct):

@@ -10,7 +10,7 @@ from services.gateway.translation.context import ResponseContext, TranslatedRequ
 from services.gateway.translation.count import count_request_tokens
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
-from services.gateway.translation.requests.limits import RequestLimits, check_depth
+from services.gateway.translation.requests.limits import RequestLimits, check_body_depth
 from services.gateway.translation.requests.openai_to_anthropic import Finish, openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
@@ -51,7 +51,7 @@ def prepare(
     """
     model = upstream_model(want.model)
     if want.client is want.upstream:
-        translated = _unchanged(body, want, limits)
+        translated = _unchanged(body, want, limits, outline)
     elif want.client is WireFormat.ANTHROPIC:
         translated = anthropic_to_openai(
             body, dialect, upstream_model=model, limits=limits, interleaved_thinking=want.interleaved_thinking
@@ -67,7 +67,7 @@ def prepare(
         system_blocks=want.system_blocks,
     )
     return Preparation(
-        body=_mutated(translated.body, want.upstream, mutation),
+        body=_mutated(translated.body, want.upstream, mutation, outline if same else None),
         context=translated.context,
         dropped=translated.dropped,
         input_tokens=_estimate(body, want),
@@ -100,15 +100,15 @@ def _estimate(body: bytes, want: Want) -> int:
     return count_request_tokens(body) if translated_stream and want.client is WireFormat.ANTHROPIC else 0
 
 
-def _unchanged(body: bytes, want: Want, limits: RequestLimits) -> TranslatedRequest:
-    check_depth(body, limits.json_depth, "body")
+def _unchanged(body: bytes, want: Want, limits: RequestLimits, outline: Outline | None) -> TranslatedRequest:
+    check_body_depth(body, limits.json_depth, outline)
     context = ResponseContext(requested_model=want.model, stream=want.stream, include_usage=want.include_usage)
     return TranslatedRequest(body=body, context=context)
 
 
-def _mutated(body: bytes, upstream: WireFormat, mutation: Mutation) -> bytes:
+def _mutated(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outline | None) -> bytes:
     try:
-        return mutate(body, upstream, mutation)
+        return mutate(body, upstream, mutation, outline)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise TranslationError(
             "messages: each message must be an object with a role and a content", param="messages"

@@ -28,6 +28,7 @@ PATHS: Final = {
     "/v1/responses": WireFormat.RESPONSES,
 }
 
+_LARGE: Final = 4096  # bytes of a body that is worth an outline
 CLIENT_CLOSED_REQUEST: Final = 499  # the status of a log line nobody was there to read
 
 
@@ -89,8 +90,7 @@ class CompletionEndpoint:
 
     async def _serve(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
         body = await client.read_body(self._body_limit)
-        # What comes in OpenAI's words is mostly translated, which asks for all the members.
-        outline = outline_of(body) if self._format is WireFormat.OPENAI else None
+        outline = outline_of(body, blocks=self._format is WireFormat.ANTHROPIC) if len(body) > _LARGE else None
         seen = peek(body, self._default_model, outline)
         if not seen.named:
             body = mutate(body, self._format, Mutation(model=seen.model))

@@ -1,26 +1,41 @@
 """
 The top of a request's body, read once for everything that has to look there: the members of its object, still raw.
 
-Reading costs a pass over the bytes, so what one part has read is handed to the next.
+Reading costs a pass over the bytes, so what one part has read is handed to the next. Nobody changes what is in here.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from services.gateway.wire.mend import BROKEN
 
 Members = dict[str, msgspec.Raw]
+Message = dict[str, Any]
 
 _decode: Final = msgspec.json.Decoder(Members).decode
+_encode: Final = msgspec.json.encode
+
+# A message whose content is text stays raw, one whose content is blocks is taken apart as far as what these say.
+_Content = list[Members | str | int | float | bool | None] | Members | str | int | float | bool | None
+_decode_texts: Final = msgspec.json.Decoder(list[Members]).decode
+_decode_blocks: Final = msgspec.json.Decoder(list[dict[str, _Content]]).decode
 
 
-class Outline(msgspec.Struct, frozen=True, gc=False):
-    """The members of a body that is a JSON object, by name; nobody changes them. Belongs to one request."""
+class Outline:
+    """The members of a body that is a JSON object, by name. Belongs to one request."""
 
-    body: bytes
-    members: Members
+    __slots__ = ("_blocks", "_messages", "body", "is_compact", "members")
+
+    def __init__(self, body: bytes, members: Members, *, blocks: bool = False) -> None:
+        self.body = body
+        self.members = members
+        # What they take at least: in a body of that length is room for no white space and no second value of a key.
+        least = sum(map(len, members)) + sum(map(len, members.values())) + 4 * len(members) + 1
+        self.is_compact = least == len(body)
+        self._blocks = blocks
+        self._messages: list[Message] | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -29,17 +44,38 @@ class Outline(msgspec.Struct, frozen=True, gc=False):
 
         That is so for most bodies, as most are spelled in one of two ways.
         """
-        members, body = self.members, self.body
-        # What they take at least, as most programs write them: nothing else finds room in a body of that length.
-        if sum(map(len, members)) + sum(map(len, members.values())) + 4 * len(members) + 1 == len(body):
-            return True
-        return msgspec.json.encode(members) == body or _spaced(members) == body
+        return self.is_compact or _encode(self.members) == self.body or _spaced(self.members) == self.body
+
+    @property
+    def messages(self) -> list[Message]:
+        """
+        The messages by their members; none where they are anything else, or more than that when written again.
+
+        Contents that are lists of blocks are lists of their raw members, if this was made for `blocks`.
+        """
+        if self._messages is None:
+            self._messages = self._read_messages()
+        return self._messages
+
+    def _read_messages(self) -> list[Message]:
+        given = self.members.get("messages")
+        if given is None:
+            return []
+        try:
+            messages: list[Message] = _decode_blocks(given) if self._blocks else _decode_texts(given)
+        except BROKEN:
+            return []
+        return messages if msgspec.Raw(_encode(messages)) == given else []
+
+    def replaced(self, name: str, value: bytes) -> bytes:
+        """Return the body with another value of one member; every other byte is as it was if it is compact."""
+        return _encode({**self.members, name: msgspec.Raw(value)})
 
 
-def outline_of(body: bytes) -> Outline | None:
-    """Read a body; None where it is no JSON object."""
+def outline_of(body: bytes, *, blocks: bool = False) -> Outline | None:
+    """Read a body; None where it is no JSON object. `blocks`: contents of its messages are expected to be such."""
     try:
-        return Outline(body, _decode(body))
+        return Outline(body, _decode(body), blocks=blocks)
     except BROKEN:
         return None
 

@@ -87,6 +87,47 @@ async def test_a_request_that_needs_nothing_travels_byte_for_byte(
     assert bodies[dialect] == gateway.upstream_requests[0].body
 
 
+_MARK = b',"cache_control":{"type":"ephemeral"}'
+
+
+def _agents(dialect: WireFormat, depth: int, colon: bytes) -> bytes:
+    """Return an agent's request of some size, in which one tool is `depth` levels deep and the mark has a place."""
+    said = [{"type": "text", "text": "caf\u00e9 \\/ \n" * 900}, {"type": "text", "text": "go on"}]
+    messages = [{"role": "user", "content": "hi"}, {"role": "user", "content": said}]
+    schema = b"[" * (depth - 4) + b"]" * (depth - 4)
+    tool = {"name": "f", "input_schema": {"type": "object", "description": "y" * 5000, "x": "*"}}
+    if dialect is OPENAI:
+        tool = {"type": "function", "function": {"name": "f", "parameters": {}, "x": "*"}}
+    body = {"model": "glm-5.1", "max_tokens": 9, "tools": [tool], "messages": messages}
+    separators = (",", colon.decode())
+    return json.dumps(body, separators=separators, ensure_ascii=False).encode().replace(b'"*"', schema)
+
+
+@pytest.mark.parametrize("colon", [b":", b": "])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+async def test_an_agents_request_keeps_its_bytes_but_for_the_mark(
+    gateway: RunningGateway, client: httpx2.AsyncClient, dialect: WireFormat, colon: bytes
+) -> None:
+    asked = _agents(dialect, 64, colon)
+    for _ in range(2):
+        await _raw(client, dialect, asked)
+
+        head, _, tail = asked.rpartition(b'"go on"')
+        marked = asked if dialect is OPENAI else head + b'"go on"' + _MARK + tail
+        assert marked == gateway.upstream_requests[-1].body
+
+
+@pytest.mark.parametrize("colon", [b":", b": "])
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
+async def test_an_agents_request_that_is_too_deep_is_refused(
+    client: httpx2.AsyncClient, dialect: WireFormat, colon: bytes
+) -> None:
+    answer = await client.post(PATH[dialect], content=_agents(dialect, 65, colon))
+
+    assert 400 == answer.status_code
+    assert "nested deeper than 64 levels" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC])
 async def test_a_whole_answer_comes_back_byte_for_byte(
     gateway: RunningGateway, client: httpx2.AsyncClient, dialect: WireFormat

@@ -8,6 +8,7 @@ import pytest
 
 from services.gateway.mutations import Mutation, mutate, upstream_model
 from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.outline import Outline, outline_of
 
 OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
 
@@ -144,6 +145,10 @@ def test_m2_in_place_means_what_a_rewritten_body_means(
         assert {"user_id": "u"} == slow.pop("metadata")
 
         assert slow == _read_back(mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True)))
+        outline = outline_of(body, blocks=True)
+        assert mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True)) == mutate(
+            body, ANTHROPIC, Mutation(cache_breakpoint=True), outline
+        )
 
 
 @pytest.mark.parametrize(
@@ -171,6 +176,46 @@ def test_m2_leaves_every_other_byte_alone() -> None:
     marked = b'[{"type":"text","text":"h\\u00e9","cache_control":{"type":"ephemeral"}}]'
 
     assert body.replace(b'"h\\u00e9"', marked) == mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True))
+
+
+@pytest.mark.parametrize("mark", [None, {"type": "ephemeral"}])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "a",
+        [],
+        [{"type": "text", "text": "a"}],
+        [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        [{"type": "text", "text": "a", "cache_control": None}],
+        [{"type": "thinking", "thinking": "t"}],
+        {"type": "text"},
+        None,
+    ],
+)
+@pytest.mark.parametrize("member", [{}, {"user_id": "u"}, {"model": "n"}])
+def test_m2_does_the_same_with_what_was_read_before(mark: object, content: object, member: dict[str, Any]) -> None:
+    system = [{"type": "text", "text": "s", "cache_control": mark}] * 4 if mark else "s"
+    body = _body(model="m", system=system, messages=[{"role": "user", "content": content}], metadata={"x": 1})
+    mutation = Mutation(cache_breakpoint=True, **member)
+
+    assert _outcome(body, mutation, None) == _outcome(body, mutation, outline_of(body, blocks=True))
+
+
+def _outcome(body: bytes, mutation: Mutation, outline: Outline | None) -> bytes | None:
+    try:
+        return mutate(body, ANTHROPIC, mutation, outline)
+    except msgspec.DecodeError:
+        return None
+
+
+def test_m2_changes_nothing_of_what_was_read() -> None:
+    body = _body(messages=[{"role": "user", "content": [{"type": "text", "text": "a"}]}], model="m")
+    outline = outline_of(body, blocks=True)
+
+    first, second = (mutate(body, ANTHROPIC, Mutation(cache_breakpoint=True), outline) for _ in range(2))
+
+    assert first == second != body
 
 
 def test_m2_is_not_for_openai_upstreams() -> None:

@@ -1,8 +1,12 @@
 """How big a request may be, counted in things rather than bytes, and the check of how deep JSON is nested."""
 
+from typing import Any, Final
+
 import msgspec
 
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.recent import Recent
+from services.gateway.wire.outline import Message, Outline
 
 
 class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +17,7 @@ class RequestLimits(msgspec.Struct, frozen=True, kw_only=True):
     tools: int = 512
 
 
+_QUOTE = 0x22
 _BACKSLASH = 0x5C  # a number, because bytes are looked for in bytes by way of an exception
 _SHORT = 4096  # bytes of a text that may well have few brackets
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -54,6 +59,49 @@ def _brackets(document: bytes) -> bytes:
         short = short.replace(b"\\\\", b"").replace(b'\\"', b"")
     bare = short.translate(None, _ESCAPED).replace(b'""', b"")
     return b"".join(bare.split(b'"')[::2])
+
+
+def check_body_depth(body: bytes, limit: int, outline: Outline | None = None) -> None:
+    """Refuse a body that is nested too deeply; `outline` is what was read of it already."""
+    if outline is None or len(body) <= _SHORT or not _is_shallow(outline, limit):
+        check_depth(body, limit, "body")
+
+
+_LEVELS: Final = 5  # of a block in the content of a message
+_SHALLOW: Final = Recent[bool]()
+
+
+def _is_shallow(outline: Outline, limit: int) -> bool:
+    """
+    Say whether a body is known to be nested no deeper than `limit`; if not, it may be all the same.
+
+    Nearly all of a body is text in blocks of messages, and tools that were sent before.
+    """
+    if limit <= _LEVELS or not outline.is_whole:
+        return False
+    for name, value in outline.members.items():
+        if len(value) <= 2 * (limit - 1):
+            continue
+        if name == "messages" and outline.messages:
+            below = limit - _LEVELS
+            if any(too_deep(bytes(part), below) for part in _structures(outline.messages, 2 * below)):
+                return False
+        elif not _SHALLOW.find(value, (limit,)):
+            if too_deep(bytes(value), limit - 1):
+                return False
+            if name != "messages":
+                _SHALLOW.keep(value.copy(), (limit,), found=True)
+    return True
+
+
+def _structures(messages: list[Message], most: int) -> list[msgspec.Raw]:
+    """Return what the messages hold, still raw, of more than `most` bytes that is no text."""
+    values: list[Any] = [value for message in messages for value in message.values()]
+    holders: list[Any] = [holder for value in values if type(value) is list for holder in value]
+    holders += [value for value in values if type(value) is dict]
+    parts = [value for value in values if type(value) is msgspec.Raw]
+    parts += [part for holder in holders if type(holder) is dict for part in holder.values()]
+    return [part for part in parts if len(part) > most and memoryview(part)[0] != _QUOTE]
 
 
 def check_depth(document: bytes, limit: int, param: str) -> None:

@@ -14,6 +14,7 @@ from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
 from services.gateway.translation.requests.reading import read_part
+from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire.openai import ChatRequest, Function, Members, Tool
 
 Definition = dict[str, Any]
@@ -48,43 +49,23 @@ class Offered(msgspec.Struct, frozen=True):
     ready: Ready | None = None
 
 
-class _Entry(msgspec.Struct, frozen=True):
-    given: msgspec.Raw
-    dialect: Dialect
-    limits: RequestLimits
-    offered: Offered
-
-
 class RecentTools:
-    """
-    Remembers what the last few requests offered, because agents send the same tools each time, byte for byte.
+    """Remembers what the last few requests offered, because agents send the same tools each time."""
 
-    Bounded in number and bytes; equal bytes give equal results, so it is seen in nothing but the time it saves.
-    """
-
-    def __init__(self, kept: int = 16, room: int = 1024 * 1024) -> None:
-        self._kept = kept
-        self._room = room  # bytes, of what clients sent
-        self._entries: list[_Entry] = []
+    def __init__(self, recent: Recent[Offered] | None = None) -> None:
+        self._recent = recent or Recent[Offered]()
 
     def offered(self, request: ChatRequest, dialect: Dialect, limits: RequestLimits) -> Offered:
         """Return what a request offers, with names of its own; raises TranslationError for what cannot be offered."""
         given = request.tools
-        if not given or request.functions or len(given) > self._room:
+        if not given or request.functions:
             return _offered(request, dialect, limits)
-        for position, entry in enumerate(self._entries):
-            if entry.given == given and entry.dialect is dialect and entry.limits is limits:
-                if position:
-                    self._entries.insert(0, self._entries.pop(position))
-                break
-        else:
-            # A copy, because the client's bytes are a part of its whole body.
+        scope = (dialect, limits)
+        found = self._recent.find(given, scope)
+        if found is None:
             own = msgspec.structs.replace(request, tools=given.copy())
-            entry = _Entry(own.tools, dialect, limits, _offered(own, dialect, limits))
-            self._entries.insert(0, entry)
-            while len(self._entries) > self._kept or sum(len(each.given) for each in self._entries) > self._room:
-                self._entries.pop()
-        found = entry.offered
+            found = _offered(own, dialect, limits)
+            self._recent.keep(own.tools, scope, found)
         return Offered(found.tools, found.names.copy(), found.ready)
 
 

@@ -2,7 +2,10 @@
 
 import json
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.gateway.wire.outline import outline_of
 
@@ -35,3 +38,62 @@ def test_a_body_is_whole_if_its_members_are_all_of_it(body: bytes, whole: bool) 
 
     assert found is not None
     assert whole == found.is_whole
+
+
+TEXTS = [{"role": "user", "content": "a"}, {"role": "assistant", "content": None, "tool_calls": [{"id": "x"}]}]
+BLOCKS = [
+    {"role": "user", "content": "h\u00e9\n"},
+    {"role": "assistant", "content": [{"type": "tool_use", "id": "x", "input": {"a": [1]}}, "odd", None], "n": 1},
+]
+
+
+@pytest.mark.parametrize(("messages", "blocks"), [(TEXTS, False), (TEXTS, True), (BLOCKS, False), (BLOCKS, True)])
+def test_messages_are_taken_apart_and_lose_nothing(messages: list[object], blocks: bool) -> None:
+    body = json.dumps({"model": "m", "messages": messages}, separators=(",", ":"), ensure_ascii=False).encode()
+    found = outline_of(body, blocks=blocks)
+
+    assert found is not None
+    assert msgspec.json.encode(found.messages) == msgspec.json.encode(messages)
+    assert found.is_compact
+    assert found.replaced("model", b'"n"') == body.replace(b'"m"', b'"n"')
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        "null",
+        "5",
+        "[]",
+        "[5]",
+        '[{"role":"user","content":"a","content":"b"}]',
+        '[{"role":"user","content":[{"text":[[1]],"text":"b"}]}]',
+        '[{"role": "user", "content": "a"}]',
+        '[{"role":"user","content":[[1]]}]',
+        '[{"role":"user","content":"\\u0061"}]',
+        '[{"role":"user","content":1.50}]',
+    ],
+)
+def test_messages_that_are_more_than_they_seem_are_none(messages: str) -> None:
+    found = outline_of(f'{{"messages":{messages}}}'.encode(), blocks=True)
+
+    assert found is not None
+    assert found.messages == []
+
+
+def test_a_body_without_messages_has_none() -> None:
+    found = outline_of(b'{"model":"m"}')
+
+    assert found is not None
+    assert found.messages == []
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 99), max_size=4), st.booleans(), st.booleans())
+def test_a_compact_body_is_nothing_but_its_members(members: dict[str, int], ascii_only: bool, twice: bool) -> None:
+    body = json.dumps(members, separators=(",", ":"), ensure_ascii=ascii_only).encode()
+    if twice and members:
+        body = body[:-1] + b"," + body[1:]
+    found = outline_of(body)
+
+    assert found is not None
+    assert not found.is_compact or msgspec.json.encode(found.members) == body
+    assert not found.is_whole or not (twice and members)

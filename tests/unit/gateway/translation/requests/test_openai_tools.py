@@ -9,6 +9,7 @@ from services.gateway.dialect import Dialect
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_tools import Offered, RecentTools
+from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire.openai import ChatRequest
 from tests.support.openai_requests import CLAUDE, GLM, PLAIN, body_of, function, refuse, translate, translate_bytes
 
@@ -206,7 +207,7 @@ def test_tools_that_depend_on_more_than_themselves_are_not_made_ahead() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    recent = RecentTools(kept=2, room=400)
+    recent = RecentTools(Recent(kept=2, room=400))
     first = offered_by(recent, [function("f")])
 
     offered_by(recent, [function("g")])

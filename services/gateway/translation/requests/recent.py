@@ -1,0 +1,43 @@
+"""What the last requests said, for parts that clients send again with every request, byte for byte."""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class _Entry(msgspec.Struct, Generic[T], frozen=True):
+    given: msgspec.Raw
+    scope: tuple[object, ...]
+    found: T
+
+
+class Recent(Generic[T]):
+    """
+    Remembers what was found out about some JSON, so that equal bytes need only be compared.
+
+    Bounded in number and bytes. For pure functions: then it is seen in nothing but the time that it saves.
+    """
+
+    def __init__(self, kept: int = 16, room: int = 1024 * 1024) -> None:
+        self._kept = kept
+        self._room = room  # bytes, of what clients sent
+        self._entries: list[_Entry[T]] = []
+
+    def find(self, given: msgspec.Raw, scope: tuple[object, ...]) -> T | None:
+        """Return what was kept for these bytes under this scope."""
+        for position, entry in enumerate(self._entries):
+            if entry.given == given and entry.scope == scope:
+                if position:
+                    self._entries.insert(0, self._entries.pop(position))
+                return entry.found
+        return None
+
+    def keep(self, given: msgspec.Raw, scope: tuple[object, ...], found: T) -> None:
+        """Remember something; `given` must not be a view of a larger body, which would be kept as well."""
+        if len(given) > self._room:
+            return
+        self._entries.insert(0, _Entry(given, scope, found))
+        while len(self._entries) > self._kept or sum(len(entry.given) for entry in self._entries) > self._room:
+            self._entries.pop()
