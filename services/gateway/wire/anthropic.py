@@ -92,6 +92,14 @@ class ToolResultBlock(_Block, frozen=True, tag="tool_result"):
     is_error: bool | None = None
 
 
+class RawResultBlock(_Block, frozen=True, tag="tool_result"):
+    """The same as it stands in a body: most of what agents send is in the strings of such, and stays as it is."""
+
+    tool_use_id: str
+    content: msgspec.Raw = NOTHING  # what a ToolResultBlock has
+    is_error: bool | None = None
+
+
 class ToolUseBlock(_Block, frozen=True, tag="tool_use"):
     id: str
     name: str
@@ -157,26 +165,34 @@ ServerToolResult = (
     | McpToolResultBlock
 )
 
-ContentBlock = (
+_OtherBlock = (
     TextBlock
     | ImageBlock
     | DocumentBlock
     | SearchResultBlock
     | ToolUseBlock
-    | ToolResultBlock
     | ThinkingBlock
     | RedactedThinkingBlock
     | ServerToolUseBlock
     | McpToolUseBlock
     | ServerToolResult
 )
+RawBlock = _OtherBlock | RawResultBlock
+ContentBlock = RawBlock | ToolResultBlock
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
     """One turn; roles are checked by who reads it, to say which are known."""
 
     role: str
-    content: str | list[ContentBlock]
+    content: str | list[_OtherBlock | ToolResultBlock]
+
+
+class RawMessage(msgspec.Struct, frozen=True, gc=False):
+    """The same as it stands in a body."""
+
+    role: str
+    content: str | list[RawBlock]
 
 
 class Tool(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -219,7 +235,7 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/messages`, and of `count_tokens`, which has no `max_tokens`."""
 
     model: str
-    messages: list[Message]
+    messages: list[RawMessage]
     max_tokens: int | None = None
     system: str | list[TextBlock] | None = None
     stream: bool | None = None
@@ -228,7 +244,7 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float | None = None
     top_k: int | None = None
     metadata: dict[str, msgspec.Raw] | None = None
-    tools: list[Tool] | None = None
+    tools: msgspec.Raw = NOTHING  # list[Tool] | None; agents send the same ones each time
     tool_choice: ToolChoice | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None

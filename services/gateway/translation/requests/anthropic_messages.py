@@ -19,7 +19,9 @@ calls everything but results is held back until the last result is in:
 Nothing that is written depends on a later message, so a longer history begins with the bytes of a shorter one.
 """
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -29,12 +31,15 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_blocks import Blocks, Part, server_result_text, text_part
 from services.gateway.translation.requests.limits import RequestLimits, check_depth, too_deep
 from services.gateway.translation.requests.marks import mark_error, system_reminder
+from services.gateway.translation.requests.reading import read_part
 from services.gateway.wire.anthropic import (
     ContentBlock,
     DocumentBlock,
     ImageBlock,
     McpToolUseBlock,
     Message,
+    RawMessage,
+    RawResultBlock,
     RedactedThinkingBlock,
     ResultContent,
     SearchResultBlock,
@@ -47,6 +52,11 @@ from services.gateway.wire.anthropic import (
 )
 
 OpenAIMessage = dict[str, Any]
+
+_CONTENT: Final[msgspec.json.Decoder[str | list[ResultContent] | None]] = msgspec.json.Decoder(
+    str | list[ResultContent] | None
+)
+_TEXT: Final = re.compile(rb'"[^"]')  # a string in JSON that is not empty
 
 
 class Conversation:
@@ -68,10 +78,10 @@ class Conversation:
         self._attached: list[Part] = []  # what results hold besides text
         self._held: list[OpenAIMessage] = []
 
-    def add(self, message: Message, index: int) -> None:
+    def add(self, message: Message | RawMessage, index: int) -> None:
         """Take the next message."""
         path = f"messages.{index}"
-        content = message.content
+        content: str | Sequence[ContentBlock] = message.content
         match message.role:
             case "user":
                 self._user([TextBlock(text=content)] if isinstance(content, str) else content, path)
@@ -92,12 +102,12 @@ class Conversation:
 
     # User turns
 
-    def _user(self, content: list[ContentBlock], path: str) -> None:
+    def _user(self, content: Sequence[ContentBlock], path: str) -> None:
         parts: list[Part] = []
         results = False
         for position, block in enumerate(content):
             # The paths of blocks are spelt out only where they are needed: this loop is hot.
-            if isinstance(block, ToolResultBlock):
+            if isinstance(block, RawResultBlock | ToolResultBlock):
                 self._result(block, path, position)
                 results = True
             elif isinstance(block, TextBlock):
@@ -119,7 +129,7 @@ class Conversation:
         if block.text:
             parts.append({"type": "text", "text": block.text})
 
-    def _result(self, block: ToolResultBlock, path: str, position: int) -> None:
+    def _result(self, block: ToolResultBlock | RawResultBlock, path: str, position: int) -> None:
         call = block.tool_use_id
         if call not in self._calls or call in self._results:
             param = f"{path}.content.{position}.tool_use_id"
@@ -128,6 +138,11 @@ class Conversation:
         if block.cache_control is not None:
             self._dropped.append("cache_control")
         content = block.content
+        if isinstance(content, msgspec.Raw):
+            if _TEXT.match(content) and not block.is_error:
+                self._results[call] = {"role": "tool", "tool_call_id": call, "content": content}
+                return
+            content = read_part(_CONTENT, content, f"{path}.content.{position}.content") if content else None
         if content is None or isinstance(content, str):
             text: str | list[Part] = content or self._dialect.empty_tool_result
             if block.is_error:
@@ -136,7 +151,9 @@ class Conversation:
             text = self._result_content(block, content, f"{path}.content.{position}.content")
         self._results[call] = {"role": "tool", "tool_call_id": call, "content": text}
 
-    def _result_content(self, block: ToolResultBlock, content: list[ResultContent], path: str) -> str | list[Part]:
+    def _result_content(
+        self, block: ToolResultBlock | RawResultBlock, content: list[ResultContent], path: str
+    ) -> str | list[Part]:
         parts = [
             part for position, item in enumerate(content) for part in self._blocks.part(item, f"{path}.{position}")
         ]
@@ -188,7 +205,7 @@ class Conversation:
 
     # System messages
 
-    def _mid_system(self, content: str | list[ContentBlock], path: str) -> None:
+    def _mid_system(self, content: str | Sequence[ContentBlock], path: str) -> None:
         text = content if isinstance(content, str) else "\n\n".join(self._system_texts(content, path))
         if not text:
             return
@@ -202,7 +219,7 @@ class Conversation:
         else:
             self._write({"role": "system", "content": text})
 
-    def _system_texts(self, content: list[ContentBlock], path: str) -> list[str]:
+    def _system_texts(self, content: Sequence[ContentBlock], path: str) -> list[str]:
         texts = []
         for position, block in enumerate(content):
             if not isinstance(block, TextBlock):
@@ -212,7 +229,7 @@ class Conversation:
 
     # Assistant turns
 
-    def _assistant(self, content: list[ContentBlock], path: str) -> None:
+    def _assistant(self, content: Sequence[ContentBlock], path: str) -> None:
         if self._results or self._held:
             self._refuse_unanswered()
         text: list[str] = []

@@ -15,7 +15,7 @@ from services.gateway.translation.effort import to_openai_thinking
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_messages import Conversation
 from services.gateway.translation.requests.anthropic_options import sampling, stubs_of, user
-from services.gateway.translation.requests.anthropic_tools import names_of, translate_tools
+from services.gateway.translation.requests.anthropic_tools import RecentTools, translate_tools
 from services.gateway.translation.requests.limits import RequestLimits, check_depth
 from services.gateway.translation.requests.reading import read
 from services.gateway.wire.anthropic import (
@@ -28,6 +28,7 @@ from services.gateway.wire.anthropic import (
 _KNOWN: Final = msgspec.json.Decoder(KnownMessagesRequest)
 _ANY: Final = msgspec.json.Decoder(MessagesRequest)
 _KEYS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TOOLS: Final = RecentTools()
 _ENCODER: Final = msgspec.json.Encoder()
 
 _BILLING: Final = "x-anthropic-billing-header"
@@ -64,13 +65,14 @@ def anthropic_to_openai(
     dropped: list[str] = []
     request = _decode(body, dropped)
     max_tokens = _check(request, dialect, limits)
-    names = names_of(request.tools or [], dialect, limits)
+    offered = _TOOLS.offered(request.tools, dialect, limits)
+    names = offered.names.copy()
     conversation = Conversation(dialect=dialect, names=names, limits=limits, model=request.model, dropped=dropped)
     system = _system(request, dropped)
     for index, message in enumerate(request.messages):
         conversation.add(message, index)
     messages = conversation.finish()
-    tools = translate_tools(request, dialect, names, limits, dropped)
+    tools = translate_tools(request, offered, dialect, names, limits, dropped)
     shape, instruction = _output(request, dialect, limits, dropped)
     system += [*conversation.system, *filter(None, (instruction, tools.instruction))]
     if system:

@@ -8,6 +8,8 @@ from services.gateway.dialect import Dialect, ToolChoice
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits, check_depth, too_deep
+from services.gateway.translation.requests.reading import read_part
+from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire import anthropic
 
 MUST_CALL: Final = "Answer this turn by calling at least one of the available tools, not with text alone."
@@ -19,6 +21,7 @@ _TYPED: Final = (  # how schemas usually begin: those need no look inside
     b'{"$schema":"http://json-schema.org/draft-07/schema#","type":',
     b'{"$schema":"https://json-schema.org/draft/2020-12/schema","type":',
 )
+_TOOLS: Final[msgspec.json.Decoder[list[anthropic.Tool] | None]] = msgspec.json.Decoder(list[anthropic.Tool] | None)
 _CHOICES: Final = ("auto", "any", "tool", "none")
 
 
@@ -37,6 +40,41 @@ class Tools(msgspec.Struct, frozen=True):
 
     fields: dict[str, Any] = {}
     instruction: str | None = None
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The upstream's definitions of all tools as a JSON array, and what was lost on the way."""
+
+    written: msgspec.Raw
+    dropped: tuple[str, ...]
+
+
+class Offered(msgspec.Struct):
+    """What a client offers, and the upstream's spelling of the names. `ready` is made when it is first asked for."""
+
+    tools: list[anthropic.Tool]
+    names: ToolNames
+    ready: Ready | None = None
+
+
+class RecentTools:
+    """Remembers what the last few requests offered, because agents send the same tools each time."""
+
+    def __init__(self, recent: Recent[Offered] | None = None) -> None:
+        self._recent = recent or Recent[Offered]()
+
+    def offered(self, given: msgspec.Raw, dialect: Dialect, limits: RequestLimits) -> Offered:
+        """Return what `tools` offers, the same for equal ones; raises TranslationError for what cannot be offered."""
+        if not given:
+            return Offered([], names_of([], dialect, limits))
+        scope = (dialect, limits)
+        found = self._recent.find(given, scope)
+        if found is None:
+            own = given.copy()
+            tools = read_part(_TOOLS, own, "tools") or []
+            found = Offered(tools, names_of(tools, dialect, limits))
+            self._recent.keep(own, scope, found)
+        return found
 
 
 def names_of(tools: list[anthropic.Tool], dialect: Dialect, limits: RequestLimits) -> ToolNames:
@@ -60,10 +98,15 @@ def names_of(tools: list[anthropic.Tool], dialect: Dialect, limits: RequestLimit
 
 
 def translate_tools(
-    request: anthropic.MessagesRequest, dialect: Dialect, names: ToolNames, limits: RequestLimits, dropped: list[str]
+    request: anthropic.MessagesRequest,
+    offered: Offered,
+    dialect: Dialect,
+    names: ToolNames,
+    limits: RequestLimits,
+    dropped: list[str],
 ) -> Tools:
-    """Return the request's tools and tool choice; what is lost is added to `dropped`."""
-    tools = request.tools or []
+    """Return the offered tools and the request's tool choice; what is lost is added to `dropped`."""
+    tools = offered.tools
     choice = request.tool_choice
     if choice is not None:
         _check_choice(choice, tools)
@@ -84,10 +127,18 @@ def translate_tools(
             dropped.append("tool_choice=auto")
     if not tools:
         return Tools()
-    body = [_tool(tool, index, dialect, names, limits, dropped) for index, tool in enumerate(tools)]
+    if offered.ready is None or tools is not offered.tools:
+        lost: list[str] = []
+        body = [_tool(tool, index, dialect, names, limits, lost) for index, tool in enumerate(tools)]
+        ready = Ready(msgspec.Raw(msgspec.json.encode(body)), tuple(lost))
+        if tools is offered.tools:
+            offered.ready = ready
+    else:
+        ready = offered.ready
+    dropped += ready.dropped
     if dialect.tool_stream and request.stream:
         fields["tool_stream"] = True
-    return Tools({"tools": body, **fields}, instruction)
+    return Tools({"tools": ready.written, **fields}, instruction)
 
 
 def _narrowed(tools: list[anthropic.Tool], choice: anthropic.ToolChoice) -> list[anthropic.Tool]:

@@ -17,7 +17,7 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests import responses_options as options
 from services.gateway.translation.requests.anthropic_messages import Conversation
 from services.gateway.translation.requests.anthropic_options import sampling, stubs_of, user
-from services.gateway.translation.requests.anthropic_tools import translate_tools
+from services.gateway.translation.requests.anthropic_tools import Offered, translate_tools
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.responses_input import Input, Turn
 from services.gateway.translation.requests.responses_tools import Offer, Wish, offered, wished
@@ -37,8 +37,9 @@ def responses_to_openai(
     request = found.request
     offer = offered(request, found.items, dialect, limits, dropped)
     names = ToolNames([tool.function.name for tool in offer.tools], dialect.tool_name_max)
-    told = _told(request, offer, wished(request.tool_choice, offer))
-    tools = translate_tools(told, dialect, names, limits, dropped)
+    wish = wished(request.tool_choice, offer)
+    told = _told(request, offer, wish)
+    tools = translate_tools(told, Offered(_tools(offer, wish), names), dialect, names, limits, dropped)
     conversation = Conversation(dialect=dialect, names=names, limits=limits, model=request.model, dropped=dropped)
     messages = _messages(found, dialect, conversation, limits, dropped)
     shape, line = _format(options.text_format(request, limits), dialect, dropped)
@@ -77,22 +78,25 @@ def _told(request: ResponsesRequest, offer: Offer, wish: Wish) -> anthropic.Mess
     return anthropic.MessagesRequest(
         model=request.model,
         messages=[],
-        tools=[
-            anthropic.Tool(
-                name=tool.function.name,
-                description=msgspec.Raw(_encode(tool.function.description)),
-                input_schema=tool.function.parameters,
-                strict=tool.function.strict,
-            )
-            for tool in offer.tools
-            if wish.only is None or tool.function.name in wish.only
-        ],
         tool_choice=choice,
         stream=request.stream,
         temperature=request.temperature,
         top_p=request.top_p,
         metadata={"user_id": msgspec.Raw(_encode(user_id))} if user_id else None,
     )
+
+
+def _tools(offer: Offer, wish: Wish) -> list[anthropic.Tool]:
+    return [
+        anthropic.Tool(
+            name=tool.function.name,
+            description=msgspec.Raw(_encode(tool.function.description)),
+            input_schema=tool.function.parameters,
+            strict=tool.function.strict,
+        )
+        for tool in offer.tools
+        if wish.only is None or tool.function.name in wish.only
+    ]
 
 
 def _messages(

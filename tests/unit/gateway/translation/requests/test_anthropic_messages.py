@@ -541,3 +541,31 @@ def test_b154_a_longer_history_begins_with_the_bytes_of_a_shorter_one(
         return bytes(msgspec.json.decode(translated, type=dict[str, msgspec.Raw])["messages"])
 
     assert messages(turns + more).startswith(messages(turns)[:-1])
+
+
+@pytest.mark.parametrize("spelled", [r"caf\u00e9 \/ \ud83d\ude00", "plain", r"\"", " ", r"\n"])
+def test_the_text_of_a_result_keeps_its_bytes(spelled: str) -> None:
+    body = body_of(messages=[user("go"), assistant(call("a")), user(result("a") | {"content": "*"})])
+    done = anthropic_to_openai(
+        body.replace(b'"*"', f'"{spelled}"'.encode()), PLAIN, upstream_model="m", limits=RequestLimits()
+    )
+
+    assert f'"content":"{spelled}"'.encode() in done.body
+    failed = body.replace(b'"content":"*"', f'"is_error":true,"content":"{spelled}"'.encode())
+    out = msgspec.json.decode(anthropic_to_openai(failed, PLAIN, upstream_model="m", limits=RequestLimits()).body)
+    assert unmark_error(out["messages"][2]["content"]) == (msgspec.json.decode(f'"{spelled}"'.encode()), True)
+
+
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        (5, "messages.2.content.0.content"),
+        ({"type": "text"}, "messages.2.content.0.content"),
+        ([{"type": "text"}], "messages.2.content.0.content.0.text"),
+        ([{"type": "text", "text": "a"}, {"type": "zork"}], "messages.2.content.0.content.1"),
+    ],
+)
+def test_a_result_of_a_wrong_shape_is_refused_by_its_path(content: Any, param: str) -> None:
+    wrong = result("a") | {"content": content}
+
+    assert refuse(messages=[user("go"), assistant(call("a")), user(wrong)]).param == param

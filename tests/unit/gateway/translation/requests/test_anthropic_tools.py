@@ -6,13 +6,16 @@ import msgspec
 import pytest
 
 from services.gateway.dialect import Dialect
-from services.gateway.translation.requests.anthropic_tools import MUST_CALL
+from services.gateway.translation.context import TranslatedRequest
+from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
+from services.gateway.translation.requests.anthropic_tools import MUST_CALL, RecentTools
 from services.gateway.translation.requests.limits import RequestLimits
 from tests.support.anthropic_requests import (
     GLM,
     PLAIN,
     Translated,
     assistant,
+    body_of,
     call,
     refuse,
     result,
@@ -279,3 +282,51 @@ def test_a_history_of_calls_gets_stub_tools_where_the_upstream_wants_definitions
     assert "tools" not in translate(plain).body
     assert len(translate(plain, messages=history, tools=[tool("g")]).body["tools"]) == 1
     assert "tools" not in translate(GLM, messages=history).body
+
+
+LIMITS = RequestLimits()
+
+
+@pytest.mark.parametrize("dialect", [GLM, PLAIN])
+@pytest.mark.parametrize(
+    "choice", [None, {"type": "auto"}, {"type": "any"}, {"type": "none"}, {"type": "tool", "name": "g"}]
+)
+def test_the_first_request_and_the_next_are_the_same_bytes(dialect: Dialect, choice: Any) -> None:
+    tools = [tool("f", strict=True, cache_control={"type": "ephemeral"}), tool("g", defer_loading=True), tool("m.n")]
+    narrow, wide = (body_of(tools=tools, tool_choice=wanted) for wanted in ({"type": "tool", "name": "f"}, choice))
+
+    def done(body: bytes, limits: RequestLimits) -> TranslatedRequest:
+        return anthropic_to_openai(body, dialect, upstream_model="m", limits=limits)
+
+    # Under other limits nothing is remembered of them.
+    alone = [done(body, RequestLimits(messages=count)) for count, body in ((101, narrow), (102, wide))]
+    together = [done(body, RequestLimits(messages=103)) for body in (narrow, wide, narrow, wide)]
+
+    assert together == alone * 2
+
+
+def test_equal_tools_are_looked_at_once_by_each_upstream() -> None:
+    recent = RecentTools()
+    given = msgspec.Raw(msgspec.json.encode([tool("f")]))
+    first = recent.offered(given, PLAIN, LIMITS)
+
+    assert recent.offered(msgspec.Raw(bytes(given)), PLAIN, LIMITS) is first
+    assert recent.offered(given, GLM, LIMITS) is not first
+    assert recent.offered(msgspec.Raw(b"[]"), PLAIN, LIMITS).tools == []
+    assert recent.offered(msgspec.Raw(b""), PLAIN, LIMITS).tools == []
+    assert recent.offered(msgspec.Raw(b"null"), PLAIN, LIMITS).tools == []
+
+
+def test_names_of_the_history_do_not_stay_with_the_tools() -> None:
+    history = [user("hi"), assistant(call("a", "x.y")), user(result("a"))]
+    fields: dict[str, Any] = {"tools": [tool("f")]}
+    body = body_of(messages=history, **fields)
+    renamed = anthropic_to_openai(body, PLAIN, upstream_model="m", limits=LIMITS).context.tool_names
+
+    assert list(renamed.values()) == ["x.y"]
+    assert not anthropic_to_openai(body_of(**fields), PLAIN, upstream_model="m", limits=LIMITS).context.tool_names
+
+
+@pytest.mark.parametrize(("tools", "param"), [(5, "tools"), ([5], "tools.0"), ([{"name": 1}], "tools.0.name")])
+def test_tools_of_a_wrong_shape_are_refused_by_their_path(tools: Any, param: str) -> None:
+    assert refuse(tools=tools).param == param

@@ -230,8 +230,10 @@ def test_a_refusal_is_the_same_each_time() -> None:
 @pytest.mark.parametrize("choice", ["none", "auto", "required", {"type": "function", "function": {"name": "g"}}])
 @pytest.mark.parametrize("dialect", [GLM, PLAIN])
 def test_the_first_request_and_the_next_are_the_same_bytes(choice: Any, dialect: Dialect) -> None:
-    body = body_of(tools=[function("f", strict=True), function("g", strict=True)], tool_choice=choice)
-    first, second = (translate_bytes(body, dialect, LIMITS) for _ in range(2))
+    tools = [function("f", strict=True), function("g", strict=True)]
+    body = body_of(tools=tools, tool_choice=choice)
+    narrow = body_of(tools=tools, tool_choice={"type": "function", "function": {"name": "f"}})
+    # Under other limits nothing is remembered of them.
+    alone = [translate_bytes(each, dialect, RequestLimits(messages=at)) for at, each in ((101, narrow), (102, body))]
 
-    assert first == second
-    assert first.body == translate_bytes(body, dialect).body
+    assert alone * 2 == [translate_bytes(each, dialect, LIMITS) for each in (narrow, body) * 2]
