@@ -90,6 +90,11 @@ class Worker:
         """Whether it has read the store and serves."""
         return (Path(self.work.directory) / "ready").exists()
 
+    @property
+    def age(self) -> float:
+        """For how many seconds it has been ready."""
+        return time.time() - (Path(self.work.directory) / "ready").stat().st_mtime
+
     def notes(self) -> list[str]:
         """Return what its observer, and that of earlier workers with this directory, heard: `event subject`."""
         path = Path(self.work.directory) / "notes"

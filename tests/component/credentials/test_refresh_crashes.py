@@ -21,6 +21,7 @@ from tests.support.credentials_worker import Worker
 
 FEW = 60
 MANY = 1000
+LIFE = 0.5  # seconds from when a replica has begun to its end, at most; its neighbours live on meanwhile
 
 
 async def _kill_at_random(arena: Arena, kills: int, number: signal.Signals, lease: float) -> list[str]:
@@ -29,8 +30,8 @@ async def _kill_at_random(arena: Arena, kills: int, number: signal.Signals, leas
     names = [await arena.add() for _ in range(3)]
     workers = [arena.spawn(slot, lease=lease) for slot in range(4)]
     for n in range(kills):
-        await asyncio.sleep(random.uniform(0.0, 0.12))
         slot = n % 4
+        await _lives(workers[slot], random.uniform(0.0, LIFE))
         workers[slot].signal(number)
         if number is not signal.SIGKILL:
             await _gone(workers[slot])
@@ -41,6 +42,12 @@ async def _kill_at_random(arena: Arena, kills: int, number: signal.Signals, leas
     for worker in workers:
         await _gone(worker)
     return names
+
+
+async def _lives(worker: Worker, seconds: float) -> None:
+    """Let a replica live for so long once it has begun: on a busy machine none would come to a refresh otherwise."""
+    await until(lambda: worker.ready, seconds=30)
+    await asyncio.sleep(max(0.0, seconds - worker.age))
 
 
 async def _gone(worker: Worker) -> None:
