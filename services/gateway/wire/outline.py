@@ -15,6 +15,7 @@ Members = dict[str, msgspec.Raw]
 Message = dict[str, Any]
 
 _decode: Final = msgspec.json.Decoder(Members).decode
+_LARGEST: Final = 2 * 1024 * 1024  # bytes; what is nothing but little objects takes 40 times as much apart
 _encode: Final = msgspec.json.encode
 
 # A message whose content is text stays raw, one whose content is blocks is taken apart as far as what these say.
@@ -73,7 +74,13 @@ class Outline:
 
 
 def outline_of(body: bytes, *, blocks: bool = False) -> Outline | None:
-    """Read a body; None where it is no JSON object. `blocks`: contents of its messages are expected to be such."""
+    """
+    Read a body; None where it is no JSON object, or a very large one.
+
+    `blocks`: contents of its messages are expected to be such.
+    """
+    if len(body) > _LARGEST:
+        return None
     try:
         return Outline(body, _decode(body), blocks=blocks)
     except BROKEN:

@@ -49,19 +49,22 @@ def tool_input(arguments: msgspec.Raw, param: str, depth: int) -> msgspec.Raw:
     `{"__raw_arguments": "…"}`.
     """
     text = bytes(arguments)
-    if text in _ABSENT:
-        return _NO_INPUT
-    if text.startswith(b'"'):
+    if text[:1] == b'"':
         text = _STRING.decode(text).strip().encode()
         if not text:
             return _NO_INPUT
-        check_depth(text, depth, param)
+        if len(text) > 2 * depth:  # less has no room for it
+            check_depth(text, depth, param)
         try:
-            _RAW.decode(text)
+            found = _RAW.decode(text)
         except (msgspec.DecodeError, RecursionError):
             return msgspec.Raw(msgspec.json.encode({"__raw_arguments": text.decode()}))
-    if text.startswith(b"{"):
-        return msgspec.Raw(text)
+        if text[:1] == b"{":
+            return found
+    elif text in _ABSENT:
+        return _NO_INPUT
+    elif text[:1] == b"{":
+        return arguments
     return msgspec.Raw(b'{"value":' + text + b"}")
 
 

@@ -56,7 +56,7 @@ class _Call(msgspec.Struct):
 
     id: str  # the upstream's
     path: str
-    shown: str
+    wanted: str  # the client's, or what stands for it
     result: Block | None = None
 
 
@@ -73,7 +73,7 @@ class Conversation:
         self._depth = depth
         self._content = Content(dialect, dropped)
         self._ids = ToolIds()
-        self._uses: defaultdict[str, int] = defaultdict(int)
+        self._uses: dict[str, int] = {}
         self._leading = True
         self._role = ""  # the last message's
         self._calls: list[_Call] = []
@@ -175,8 +175,8 @@ class Conversation:
         """Return the tool_use block. Ids are unique at Anthropic: one that occurred before gets another."""
         if not function.name:
             raise TranslationError(f"{path}.function.name: must not be empty", param=f"{path}.function.name")
-        self._uses[wanted] = uses = self._uses[wanted] + 1
-        call = _Call(self._ids.upstream(wanted if uses == 1 else f"{wanted} {uses}"), path, wanted[:_SHOWN])
+        self._uses[wanted] = uses = self._uses.get(wanted, 0) + 1
+        call = _Call(self._ids.upstream(wanted if uses == 1 else f"{wanted} {uses}"), path, wanted)
         self._calls.append(call)
         self._waiting[key].append(call)
         name = self._names.upstream(function.name)
@@ -211,7 +211,8 @@ class Conversation:
         results: list[Block] = []
         for call in self._calls:
             if call.result is None:
-                raise TranslationError(f"{call.path}: no tool message answers call {call.shown!r}", param=call.path)
+                shown = call.wanted[:_SHOWN]
+                raise TranslationError(f"{call.path}: no tool message answers call {shown!r}", param=call.path)
             results.append(call.result)
         self._append("user", results + self._attached)
         self._calls = []

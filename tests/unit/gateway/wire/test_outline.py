@@ -1,6 +1,7 @@
 """The top of a body, read once."""
 
 import json
+import tracemalloc
 
 import msgspec
 import pytest
@@ -97,3 +98,17 @@ def test_a_compact_body_is_nothing_but_its_members(members: dict[str, int], asci
     assert found is not None
     assert not found.is_compact or msgspec.json.encode(found.members) == body
     assert not found.is_whole or not (twice and members)
+
+
+def test_a_body_of_little_things_is_not_taken_apart_without_bound() -> None:
+    small, huge = (b'{"messages":[%b{}]}' % (b'{"":1},' * count) for count in (290_000, 310_000))
+
+    tracemalloc.start()
+    try:
+        found = outline_of(small)
+        assert found is not None
+        assert len(found.messages) == 290_001
+        assert tracemalloc.get_traced_memory()[1] < 128 * 1024 * 1024
+        assert outline_of(huge) is None
+    finally:
+        tracemalloc.stop()
