@@ -54,8 +54,12 @@ def mutate(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outli
         and mutation.cache_breakpoint
         and not (mutation.model or mutation.system_blocks)
     ):
-        marked = _marked_by_parts(outline) if outline is not None else None
-        marked = _marked_in_place(body) if marked is None else marked
+        taken_apart = _marked_by_parts(outline) if outline is not None else None
+        if taken_apart is not None:
+            if mutation.user_id is not None:
+                _set_user_id(taken_apart, mutation.user_id)
+            return _encode(taken_apart)
+        marked = _marked_in_place(body)
         if marked is not None and mutation.user_id is not None:
             marked = _named_in_place(marked, mutation.user_id)
         if marked is not None:
@@ -95,10 +99,10 @@ _decode_message: Final = msgspec.json.Decoder(_Message).decode
 _decode_block: Final = msgspec.json.Decoder(_Block).decode
 
 
-def _marked_by_parts(outline: Outline) -> bytes | None:
+def _marked_by_parts(outline: Outline) -> _Members | None:
     """M2 for a body that can be put together again from what was read of it; None for others, and for special cases."""
     messages = outline.messages
-    if not outline.is_compact or not messages or messages[-1].get("role") == "system":
+    if not messages or messages[-1].get("role") == "system":
         return None
     content = messages[-1].get("content")
     if isinstance(content, str) and content:
@@ -106,7 +110,7 @@ def _marked_by_parts(outline: Outline) -> bytes | None:
     elif isinstance(content, list) and content and isinstance(content[-1], dict):
         block = content[-1]
         if "cache_control" in block:
-            return outline.body
+            return dict(outline.members)
         if block.get("type") in _UNCACHEABLE:
             return None
         marked = [*content[:-1], {**block, "cache_control": _EPHEMERAL}]
@@ -114,7 +118,8 @@ def _marked_by_parts(outline: Outline) -> bytes | None:
         return None
     if b'"cache_control"' in outline.body:
         return None
-    return outline.replaced("messages", _encode([*messages[:-1], {**messages[-1], "content": marked}]))
+    written = _encode([*messages[:-1], {**messages[-1], "content": marked}])
+    return {**outline.members, "messages": msgspec.Raw(written)}
 
 
 def _marked_in_place(body: bytes) -> bytes | None:

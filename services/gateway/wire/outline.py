@@ -50,7 +50,7 @@ class Outline:
     @property
     def messages(self) -> list[Message]:
         """
-        The messages by their members; none where they are anything else, or more than that when written again.
+        The messages of a compact body, each by its members; none where they are something else or spelled otherwise.
 
         Contents that are lists of blocks are lists of their raw members, if this was made for `blocks`.
         """
@@ -60,17 +60,13 @@ class Outline:
 
     def _read_messages(self) -> list[Message]:
         given = self.members.get("messages")
-        if given is None:
+        if given is None or not self.is_compact:
             return []
         try:
             messages: list[Message] = _decode_blocks(given) if self._blocks else _decode_texts(given)
         except BROKEN:
             return []
         return messages if msgspec.Raw(_encode(messages)) == given else []
-
-    def replaced(self, name: str, value: bytes) -> bytes:
-        """Return the body with another value of one member; every other byte is as it was if it is compact."""
-        return _encode({**self.members, name: msgspec.Raw(value)})
 
 
 def outline_of(body: bytes, *, blocks: bool = False) -> Outline | None:
