@@ -118,6 +118,11 @@ class Conversation:
         ]
 
     @property
+    def marked(self) -> bool:
+        """Return whether any block has one, the system prompt's included."""
+        return self._content.marked
+
+    @property
     def inner_breakpoints(self) -> int:
         """Return how many there are inside of tool results."""
         return self._content.inner

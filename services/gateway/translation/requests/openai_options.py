@@ -26,6 +26,7 @@ _DEFAULTS: Final = {
     "verbosity": {b'"medium"'},
     "prompt_cache_retention": {b'"in_memory"', b'"in-memory"'},
 }
+_UNSAID: Final = (None,) * 6
 _PRINTABLE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _MOST_UNKNOWN: Final = 24  # names of unknown fields that a response header is given
 
@@ -42,13 +43,16 @@ _ONE_OBJECT: Final = "Answer with exactly one JSON object and with nothing aroun
 
 def refuse_unsupported(request: ChatRequest) -> None:
     """Refuse what would change the answer's shape and cannot be had from an Anthropic upstream (0.1.1)."""
+    audio, search = request.audio, request.web_search_options
+    if (request.n, request.logprobs, request.top_logprobs, request.modalities, audio, search) == _UNSAID:
+        return
     wrong: tuple[tuple[str, bool, str], ...] = (
         ("n", request.n not in {None, 1}, "only 1 is supported by this upstream"),
         ("logprobs", bool(request.logprobs), "log probabilities are not supported by this upstream"),
         ("top_logprobs", bool(request.top_logprobs), "log probabilities are not supported by this upstream"),
         ("modalities", bool(set(request.modalities or ()) - {"text"}), "only text is supported by this upstream"),
-        ("audio", request.audio is not None, "audio is not supported by this upstream"),
-        ("web_search_options", request.web_search_options is not None, "web search is not supported by this upstream"),
+        ("audio", audio is not None, "audio is not supported by this upstream"),
+        ("web_search_options", search is not None, "web search is not supported by this upstream"),
     )
     for param, is_wrong, why in wrong:
         if is_wrong:
@@ -93,6 +97,8 @@ def thinking(
     request would be refused (A8.3).
     """
     effort = request.reasoning_effort
+    if effort is None and request.reasoning is None and request.thinking is None:
+        return {}
     param = "reasoning_effort"
     if effort is None and request.reasoning is not None:
         effort, param = request.reasoning.effort, "reasoning.effort"
@@ -179,7 +185,9 @@ def _moved(name: str, value: float, least: float, most: float, dropped: list[str
 
 def stop_sequences(request: ChatRequest, dialect: Dialect) -> tuple[list[str], list[str]]:
     """Return the sequences for the upstream, and those that have to be scanned for because it takes no more (B109)."""
-    given = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    if not request.stop:
+        return [], []
+    given = [request.stop] if isinstance(request.stop, str) else request.stop
     sequences = [sequence for sequence in given if sequence]
     if any(sequence.isspace() for sequence in sequences):
         raise TranslationError("stop: a stop sequence must not be white space alone", param="stop")

@@ -83,7 +83,7 @@ def _finish(out: dict[str, Any], conversation: Conversation, finish: Finish) -> 
         marks = conversation.inner_breakpoints + ("cache_control" in out)
         tools = out.get("tools")
         own = tools if isinstance(tools, list) else ()
-        blocks = (*own, *out.get("system", ()), *conversation.breakpoints)
+        blocks = (*own, *out.get("system", ()), *conversation.breakpoints) if own or conversation.marked else ()
         options.mark_last_block(conversation.messages, marks + sum("cache_control" in block for block in blocks))
 
 

@@ -58,6 +58,8 @@ class RecentTools:
     def offered(self, request: ChatRequest, dialect: Dialect, limits: RequestLimits) -> Offered:
         """Return what a request offers, with names of its own; raises TranslationError for what cannot be offered."""
         given = request.tools
+        if not given and not request.functions:
+            return Offered([], ToolNames((), dialect.tool_name_max))
         if not given or request.functions:
             return _offered(request, dialect, limits)
         scope = (dialect, limits)
