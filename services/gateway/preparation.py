@@ -58,6 +58,8 @@ def prepare(
         )
     else:
         translated = _from_openai(body, want, dialect, limits, model, outline)
+    if translated.finished and not want.system_blocks:
+        return Preparation(body=translated.body, context=translated.context, dropped=translated.dropped)
     same = want.client is want.upstream
     mutation = Mutation(
         model=model if same and model != want.model else None,

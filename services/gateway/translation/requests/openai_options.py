@@ -71,6 +71,8 @@ def unknown_fields(fields: Mapping[str, msgspec.Raw], known: frozenset[str] = _R
         for name, value in fields.items()
         if name not in known and (said := bytes(value)) not in _NOTHING_SAID and said not in _DEFAULTS.get(name, ())
     ]
+    if not names:
+        return names
     return list(dict.fromkeys(name if _PRINTABLE.fullmatch(name) else "unprintable" for name in names[:_MOST_UNKNOWN]))
 
 

@@ -118,27 +118,33 @@ def _options(
     last = f"messages.{len(request.messages) - 1}"
     options.settle_prefill(conversation.messages, dialect, thinking_on=thinking_on, param=last)
     wanted, instruction = options.answer_format(request, dialect, dropped, depth=limits.json_depth)
-    lines = [line for line in (plan.instruction, instruction) if line]
-    system = conversation.system + [{"type": "text", "text": line} for line in lines]
+    system = conversation.system
+    for line in (plan.instruction, instruction):
+        if line:
+            system.append({"type": "text", "text": line})
     own = plan.definitions if plan.written is None else []
-    marked = [*own, *system, *conversation.breakpoints]
-    options.spare_breakpoints(marked, taken=request.cache_control is not None, dropped=dropped)
+    if own or conversation.marked:
+        marked = [*own, *system, *conversation.breakpoints]
+        options.spare_breakpoints(marked, taken=request.cache_control is not None, dropped=dropped)
     sequences, scanned = options.stop_sequences(request, dialect)
-    config = {**thought.pop("output_config", {}), **wanted}
-    out: dict[str, Any] = {
+    members: dict[str, Any] = {
         "max_tokens": limit,
         "system": system,
         "tools": own or plan.written,
         "tool_choice": plan.choice,
-        **thought,
-        "output_config": config,
-        **options.sampling(request, dialect, thinking_on=thinking_on, dropped=dropped),
-        "stop_sequences": sequences,
-        **options.metadata(request, dialect, dropped),
-        "cache_control": request.cache_control,
-        "stream": request.stream or None,
+        "thinking": thought.get("thinking"),
+        "output_config": {**thought.get("output_config", {}), **wanted},
     }
-    return {name: value for name, value in out.items() if value or value == 0}, scanned  # a temperature of 0 says much
+    out = {name: value for name, value in members.items() if value}
+    out |= options.sampling(request, dialect, thinking_on=thinking_on, dropped=dropped)
+    if sequences:
+        out["stop_sequences"] = sequences
+    out |= options.metadata(request, dialect, dropped)
+    if request.cache_control:
+        out["cache_control"] = request.cache_control
+    if request.stream:
+        out["stream"] = True
+    return out, scanned
 
 
 def _note_stream_options(request: ChatRequest, dropped: list[str]) -> None:
