@@ -165,10 +165,8 @@ def _marked_content(content: bytes) -> bytes | None:
     block = bytes(_decode_list(content)[-1])
     if _decode_block(block).type in {"thinking", "redacted_thinking"}:
         return None
-    rest = content[:-1].rstrip(b" \t\r\n")
-    if not rest.endswith(block):
-        return None
-    return b'%b,"cache_control":{"type":"ephemeral"}}]' % rest[:-1]
+    end = content.rfind(block) + len(block) - 1
+    return b'%b,"cache_control":{"type":"ephemeral"}%b' % (content[:end], content[end:])
 
 
 def _include_usage(members: _Members) -> bool:

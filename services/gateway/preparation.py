@@ -92,7 +92,7 @@ def _from_openai(
         default_max_tokens=most,
         limits=limits,
         outline=outline,
-        finish=Finish(breakpoint=True, user_id=want.user_id),
+        finish=Finish(user_id=want.user_id),
     )
 
 

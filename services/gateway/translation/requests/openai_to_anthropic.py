@@ -33,8 +33,7 @@ _NO_TOOLS: Final = frozenset({b"", b"null", b"[]"})
 class Finish(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The mutations M2 and M3 (upstream.md section 4) of a body that is still being made."""
 
-    breakpoint: bool
-    user_id: str | None
+    user_id: str | None = None
 
 
 def openai_to_anthropic(
@@ -79,12 +78,11 @@ def openai_to_anthropic(
 def _finish(out: dict[str, Any], conversation: Conversation, finish: Finish) -> None:
     if finish.user_id is not None:
         out["metadata"] = {"user_id": finish.user_id}
-    if finish.breakpoint:
-        marks = conversation.inner_breakpoints + ("cache_control" in out)
-        tools = out.get("tools")
-        own = tools if isinstance(tools, list) else ()
-        blocks = (*own, *out.get("system", ()), *conversation.breakpoints) if own or conversation.marked else ()
-        options.mark_last_block(conversation.messages, marks + sum("cache_control" in block for block in blocks))
+    marks = conversation.inner_breakpoints + ("cache_control" in out)
+    tools = out.get("tools")
+    own = tools if isinstance(tools, list) else ()
+    blocks = (*own, *out.get("system", ()), *conversation.breakpoints) if own or conversation.marked else ()
+    options.mark_last_block(conversation.messages, marks + sum("cache_control" in block for block in blocks))
 
 
 def _check(request: ChatRequest, body: bytes, limits: RequestLimits, outline: Outline | None) -> list[str]:

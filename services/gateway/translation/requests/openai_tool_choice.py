@@ -20,7 +20,7 @@ from services.gateway.dialect import Dialect, ToolChoice
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.openai_tools import Declared, Definition, Ready, define, stubs
-from services.gateway.wire.openai import AllowedTools, ChatRequest
+from services.gateway.wire.openai import AllowedTools, ChatRequest, NamedFunction
 
 CALL_A_TOOL: Final = "Answer by calling one of the tools; do not answer with text alone."
 CALL_NO_TOOL: Final = "Do not call any tool in this answer."
@@ -94,11 +94,9 @@ def read_choice(request: ChatRequest, tools: Sequence[Declared]) -> Choice:
     given = request.tool_choice
     if isinstance(given, str):
         return Choice(_mode(given, "tool_choice"))
-    if given is None and request.function_call is None:
-        return Choice()
-    names = frozenset(tool.function.name for tool in tools)
     if given is None:
-        return _read_function_call(request, names)
+        return _read_function_call(request.function_call, tools)
+    names = _names(tools)
     if given.type == "function" and given.function is not None:
         return _named(given.function.name, names, "tool_choice.function.name")
     if given.type == "allowed_tools" and given.allowed_tools is not None:
@@ -107,13 +105,16 @@ def read_choice(request: ChatRequest, tools: Sequence[Declared]) -> Choice:
     raise TranslationError(f"{param}: {given.type[:64]!r} is not supported or lacks its field", param=param)
 
 
-def _read_function_call(request: ChatRequest, names: frozenset[str]) -> Choice:
-    given = request.function_call
+def _read_function_call(given: NamedFunction | str | None, tools: Sequence[Declared]) -> Choice:
     if given is None:
         return Choice()
     if isinstance(given, str):
         return Choice(_mode(given, "function_call"))
-    return _named(given.name, names, "function_call.name")
+    return _named(given.name, _names(tools), "function_call.name")
+
+
+def _names(tools: Sequence[Declared]) -> frozenset[str]:
+    return frozenset(tool.function.name for tool in tools)
 
 
 def _mode(word: str, param: str) -> str:

@@ -281,9 +281,7 @@ def test_a_body_that_is_finished_here_is_what_the_mutations_make_of_it(
         plain = openai_to_anthropic(body, dialect, **asked)
     except TranslationError:
         return
-    finished = openai_to_anthropic(
-        body, dialect, **asked, outline=outline_of(body), finish=Finish(breakpoint=True, user_id=user_id)
-    )
+    finished = openai_to_anthropic(body, dialect, **asked, outline=outline_of(body), finish=Finish(user_id=user_id))
 
     expected = mutate(plain.body, WireFormat.ANTHROPIC, Mutation(cache_breakpoint=True, user_id=user_id))
     assert json.loads(expected) == json.loads(finished.body)
