@@ -26,7 +26,7 @@ from services.credentials.failpoints import NO_FAILPOINTS
 from services.credentials.keyring import Keyring, KeyState
 from services.credentials.replicas import Sleep
 from services.credentials.rotation_plan import Facts, Step
-from services.credentials.stores.port import Granted, Store, Versioned
+from services.credentials.stores.port import Granted, Store, StoreUnavailable, Versioned
 from services.credentials.vault import META, Vault
 
 RATE: Final = 50.0  # records re-sealed per second
@@ -34,6 +34,7 @@ LEASE: Final = 30.0  # seconds until a rotation that was killed may go on; renew
 PATIENCE: Final = 300.0  # seconds to wait for replicas, or for records that others hold
 
 _NAME: Final = "rotation"  # of the lease
+_AWAY: Final = 3  # calls in a row that a store may leave unanswered before it is taken to be away
 _LOOK: Final = 1.0  # seconds between two looks at what others do
 
 
@@ -225,6 +226,7 @@ class Rotation:
     async def _sweep(self, left: dict[census.Name, Versioned], *, total: int) -> list[str]:
         """Re-seal what can be at the agreed rate; return the ids of records that do not open."""
         broken = []
+        away = 0  # calls in a row that the store did not answer
         for number, ((kind, id_), stored) in enumerate(sorted(left.items()), start=total - len(left) + 1):
             started = self._clock.monotonic()
             await self._keep_lease()
@@ -232,6 +234,13 @@ class Rotation:
                 await self._reseal(kind, id_, stored)
             except Undecryptable:
                 broken.append(id_)
+            except StoreUnavailable:
+                # Others may write just now: the record is left to the next look. A store that is away stays away.
+                away += 1
+                if away == _AWAY:
+                    raise
+            else:
+                away = 0
             self._hooks.progress(Progress(Step.REENCRYPT, number, total))
             await self._sleep(max(0.0, self._pause - (self._clock.monotonic() - started)))
         return broken

@@ -97,9 +97,9 @@ async def test_slow_but_steady_upload_is_not_timed_out(transport: UpstreamTransp
         await peer.send(answer(b"got it"))
 
     async with RawUpstream(script) as upstream:
-        body = b"x" * 8_000_000
+        body = b"x" * 16_000_000
         watch = Stopwatch()
-        timeouts = msgspec.structs.replace(FAST, write=0.6, first_byte=5)
+        timeouts = msgspec.structs.replace(FAST, write=1.5, first_byte=20, total=60)
         assert await fetch(transport, ask(upstream.origin, body, timeouts=timeouts)) == b"got it"
         assert watch.elapsed > timeouts.write, "the upload was meant to outlast the timeout"
         assert upstream.peers[0].bodies == [body]

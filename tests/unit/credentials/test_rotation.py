@@ -10,7 +10,7 @@ from services.credentials.replicas import Reporter
 from services.credentials.rotation import RATE, Hooks, Progress, Proof, Rotation
 from services.credentials.rotation_plan import Step
 from services.credentials.stores.memory import MemoryStore
-from services.credentials.stores.port import Granted
+from services.credentials.stores.port import Granted, StoreUnavailable
 from services.credentials.vault import META, Vault
 from tests.support.clock import ManualClock
 from tests.support.vaults import ADDED, FIRST, PROMOTED, RETIRED, contents, credential, filled, overwrite
@@ -371,6 +371,35 @@ async def test_a_record_that_was_written_meanwhile_is_left_to_the_next_look() ->
     assert proof.counts == {2: 4}
     found = await Vault(world.store, world.holder.keyring).read_credential(credential(1).id)
     assert (found.label, found.version) == ("meanwhile", 3)
+
+
+class Faltering(MemoryStore):
+    """A store that leaves some writes unanswered."""
+
+    failures = 0
+
+    async def put(self, kind: str, id_: str, value: bytes, *, kid: int, expected: int) -> bool:
+        if kind == "cred" and kid == 2 and self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("another process has been writing to the store for too long")
+        return await super().put(kind, id_, value, kid=kid, expected=expected)
+
+
+@pytest.mark.parametrize(("failures", "ends_well"), [(2, True), (3, False)])
+async def test_a_store_that_falters_is_asked_again_and_one_that_is_away_stops_the_rotation(
+    failures: int, *, ends_well: bool
+) -> None:
+    world = World()
+    world.store = store = Faltering(world.clock)
+    await world.filled(5)
+    store.failures = failures
+
+    if ends_well:
+        assert (await world.rotation().run()).counts == {2: 7}
+    else:
+        with pytest.raises(StoreUnavailable):
+            await world.rotation().run()
+        assert (await world.rotation().run()).counts == {2: 7}
 
 
 @pytest.mark.parametrize("broken", [1, 12])
