@@ -57,8 +57,8 @@ async def test_a_gateway_leases_from_a_service_and_outlives_it(kind: str, tmp_pa
             with cluster.credentials() as service:
                 cluster.wait(lambda: cluster.readiness() == (200, {"status": "ready", "degraded": []}), gateway)
                 key = cluster.command("keys", "create", "--name", "laptop")
-                cluster.wait(lambda: cluster.ask(key).status_code == 200, gateway)
-                assert cluster.ask(None).status_code == 401
+                cluster.wait(lambda: cluster.ask(None).status_code == 401, gateway)  # until then no key is wanted
+                assert cluster.ask(key).status_code == 200
                 took = [await seconds_to_revoke(cluster, name) for name in ("a", "b", "c")]
                 service.kill()
 
