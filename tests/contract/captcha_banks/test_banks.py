@@ -48,7 +48,8 @@ async def test_the_same_try_gets_the_same_token_again(banks: Banks) -> None:
     first = await banks.bank.claim(ACCOUNT, "one", wait=False)
 
     assert await banks.other.claim(ACCOUNT, "one", wait=True) == first
-    assert number_of(await banks.bank.claim(ACCOUNT, "two", wait=False)) == 2
+    another = await banks.bank.claim(ACCOUNT, "two", wait=False)
+    assert {number_of(first), number_of(another)} == {1, 2}  # which is older, if they came in one millisecond, is open
 
 
 async def test_a_dead_token_is_not_given_to_the_same_try_either(banks: Banks) -> None:
