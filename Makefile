@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 CLIENTS_STAMP := tests/clients/node_modules/.package-lock.json
 PORT ?= 8080
 
+# Tests that need nothing but what `make test` sets up.
+PLAIN := not soak and not edge and not clients and not chart
+
 comma := ,
 empty :=
 space := $(empty) $(empty)
@@ -48,13 +51,13 @@ serve: $(STAMP)
 	$(BIN)/zcode-proxy serve --port $(PORT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2 -m "not soak and not edge and not clients and not chart"
+	$(BIN)/python -m pytest -q -n 2 -m "$(PLAIN)"
 	$(MAKE) --no-print-directory interpreters
 
 # For CI: a few tests that failed beside all the others, once more and alone. A fault fails again.
 again: $(STAMP)
 	@test "$$(grep -c '::' .pytest_cache/v/cache/lastfailed)" -le 5
-	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none -m "not soak and not edge and not clients and not chart"
+	$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none -m "$(PLAIN)"
 	$(MAKE) --no-print-directory interpreters
 
 edge: $(STAMP)

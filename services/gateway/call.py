@@ -42,6 +42,9 @@ class _Peek(msgspec.Struct):
 
 _decode_peek: Final = msgspec.json.Decoder(_Peek).decode
 _decode_options: Final = msgspec.json.Decoder(_StreamOptions).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
+_TRUE: Final = msgspec.Raw(b"true")
+_SWITCH: Final = (None, _TRUE, msgspec.Raw(b"false"))
 
 
 class Peek(msgspec.Struct, frozen=True, gc=False):
@@ -51,11 +54,6 @@ class Peek(msgspec.Struct, frozen=True, gc=False):
     stream: bool
     include_usage: bool
     named: bool = True  # the body names the model itself
-
-
-_decode_text: Final = msgspec.json.Decoder(str).decode
-_TRUE: Final = msgspec.Raw(b"true")
-_SWITCH: Final = (None, _TRUE, msgspec.Raw(b"false"))
 
 
 def peek(body: bytes, default_model: str | None, outline: Outline | None = None) -> Peek:

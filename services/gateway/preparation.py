@@ -10,8 +10,9 @@ from services.gateway.translation.context import ResponseContext, TranslatedRequ
 from services.gateway.translation.count import count_request_tokens
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
-from services.gateway.translation.requests.limits import RequestLimits, check_body_depth
-from services.gateway.translation.requests.openai_to_anthropic import Finish, openai_to_anthropic
+from services.gateway.translation.requests.depth import check_body_depth
+from services.gateway.translation.requests.limits import RequestLimits
+from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
 from services.gateway.wire.formats import WireFormat
@@ -58,16 +59,17 @@ def prepare(
         )
     else:
         translated = _from_openai(body, want, dialect, limits, model, outline)
-    if translated.finished and not want.system_blocks:
-        return Preparation(body=translated.body, context=translated.context, dropped=translated.dropped)
     same = want.client is want.upstream
-    mutation = Mutation(
-        model=model if same and model != want.model else None,
-        include_usage=same and want.stream and want.upstream is WireFormat.OPENAI and dialect.stream_options,
-        cache_breakpoint=want.upstream is WireFormat.ANTHROPIC and not translated.finished,
-        user_id=None if translated.finished else want.user_id,
-        system_blocks=want.system_blocks,
-    )
+    if translated.finished:
+        mutation = Mutation(system_blocks=want.system_blocks)
+    else:
+        mutation = Mutation(
+            model=model if same and model != want.model else None,
+            include_usage=same and want.stream and want.upstream is WireFormat.OPENAI and dialect.stream_options,
+            cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
+            user_id=want.user_id,
+            system_blocks=want.system_blocks,
+        )
     return Preparation(
         body=_mutated(translated.body, want.upstream, mutation, outline if same else None),
         context=translated.context,
@@ -81,10 +83,12 @@ def _from_openai(
 ) -> TranslatedRequest:
     """Translate what came in one of OpenAI's two APIs."""
     if want.client is WireFormat.RESPONSES and want.upstream is WireFormat.OPENAI:
-        return responses_to_openai(body, dialect, upstream_model=model, limits=limits)
+        return responses_to_openai(body, dialect, upstream_model=model, limits=limits, outline=outline)
     most = want.default_max_tokens
     if want.client is WireFormat.RESPONSES:
-        return responses_to_anthropic(body, dialect, upstream_model=model, default_max_tokens=most, limits=limits)
+        return responses_to_anthropic(
+            body, dialect, upstream_model=model, default_max_tokens=most, limits=limits, outline=outline
+        )
     return openai_to_anthropic(
         body,
         dialect,
@@ -92,7 +96,8 @@ def _from_openai(
         default_max_tokens=most,
         limits=limits,
         outline=outline,
-        finish=Finish(user_id=want.user_id),
+        finish=True,
+        user_id=want.user_id,
     )
 
 

@@ -29,7 +29,8 @@ from services.gateway.dialect import Dialect, MidSystem
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_blocks import Blocks, Part, server_result_text, text_part
-from services.gateway.translation.requests.limits import RequestLimits, check_depth, too_deep
+from services.gateway.translation.requests.depth import check_depth, too_deep
+from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.marks import mark_error, system_reminder
 from services.gateway.translation.requests.reading import read_part
 from services.gateway.wire.anthropic import (

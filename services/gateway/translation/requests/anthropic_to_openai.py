@@ -16,7 +16,8 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_messages import Conversation
 from services.gateway.translation.requests.anthropic_options import sampling, stubs_of, user
 from services.gateway.translation.requests.anthropic_tools import RecentTools, translate_tools
-from services.gateway.translation.requests.limits import RequestLimits, check_depth
+from services.gateway.translation.requests.depth import check_depth
+from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.reading import read
 from services.gateway.wire.anthropic import (
     KnownMessagesRequest,

@@ -7,7 +7,8 @@ import msgspec
 from services.gateway.dialect import Dialect, ToolChoice
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.limits import RequestLimits, check_depth, too_deep
+from services.gateway.translation.requests.depth import check_depth, too_deep
+from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.reading import read_part
 from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire import anthropic
@@ -67,14 +68,12 @@ class RecentTools:
         """Return what `tools` offers, the same for equal ones; raises TranslationError for what cannot be offered."""
         if not given:
             return Offered([], names_of([], dialect, limits))
-        scope = (dialect, limits)
-        found = self._recent.find(given, scope)
-        if found is None:
-            own = given.copy()
-            tools = read_part(_TOOLS, own, "tools") or []
-            found = Offered(tools, names_of(tools, dialect, limits))
-            self._recent.keep(own, scope, found)
-        return found
+
+        def read(tools: msgspec.Raw) -> Offered:
+            found = read_part(_TOOLS, tools, "tools") or []
+            return Offered(found, names_of(found, dialect, limits))
+
+        return self._recent.recalled(given, (dialect, limits), read)
 
 
 def names_of(tools: list[anthropic.Tool], dialect: Dialect, limits: RequestLimits) -> ToolNames:

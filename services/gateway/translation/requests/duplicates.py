@@ -11,8 +11,6 @@ from services.gateway.translation.requests.reading import read
 from services.gateway.wire.outline import Outline
 
 _SHOWN: Final = 64  # characters of a client's key that a message repeats
-
-
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 

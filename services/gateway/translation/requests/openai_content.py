@@ -7,7 +7,7 @@ import msgspec
 
 from services.gateway.dialect import Dialect
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.limits import check_depth
+from services.gateway.translation.requests.depth import check_depth
 from services.gateway.translation.requests.marks import unmark_error
 from services.gateway.translation.requests.openai_images import file_block, image_block
 from services.gateway.translation.requests.reading import read_part

@@ -14,7 +14,7 @@ import msgspec
 from services.gateway.dialect import Dialect, Thinking
 from services.gateway.translation.effort import to_anthropic_thinking
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.limits import check_depth
+from services.gateway.translation.requests.depth import check_depth
 from services.gateway.translation.requests.openai_messages import OutMessage
 from services.gateway.wire.openai import ChatRequest, JsonSchemaFormat
 

@@ -24,16 +24,8 @@ from services.gateway.wire.openai import ChatRequest
 from services.gateway.wire.outline import Outline
 
 _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
-_TOOLS: Final = RecentTools()
-
-
 _NO_TOOLS: Final = frozenset({b"", b"null", b"[]"})
-
-
-class Finish(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The mutations M2 and M3 (upstream.md section 4) of a body that is still being made."""
-
-    user_id: str | None = None
+_TOOLS: Final = RecentTools()
 
 
 def openai_to_anthropic(
@@ -44,14 +36,16 @@ def openai_to_anthropic(
     default_max_tokens: int,
     limits: RequestLimits,
     outline: Outline | None = None,
-    finish: Finish | None = None,
+    finish: bool = False,
+    user_id: str | None = None,
 ) -> TranslatedRequest:
     """
     Translate one request.
 
     `default_max_tokens` serves clients that set no limit, which Anthropic's wire demands. Hints that could not be
     honoured are named in `dropped`; what would change the meaning of the answer is refused. `outline` is what was read
-    of the body before; `finish`: what is changed in the result, which is cheaper here than in its bytes.
+    of the body before. `finish`: make the mutations M2 and M3 (upstream.md section 4), the latter with `user_id`, too;
+    that is cheaper here than in the bytes that come of it.
     """
     request = read(_REQUEST, body)
     dropped = _check(request, body, limits, outline)
@@ -63,21 +57,21 @@ def openai_to_anthropic(
     conversation.finish()
     plan = plan_tools(request, tools, dialect, names, tuple(conversation.called), dropped, offered.ready)
     out, scanned = _options(request, dialect, conversation, plan, default_max_tokens, limits, dropped)
-    if finish is not None:
-        _finish(out, conversation, finish)
+    if finish:
+        _finish(out, conversation, user_id)
     out = {"model": upstream_model, **out, "messages": conversation.messages}
     _note_stream_options(request, dropped)
     return TranslatedRequest(
         body=msgspec.json.encode(out),
         context=_context(request, dialect, names, tuple(scanned)),
         dropped=tuple(dict.fromkeys(dropped)),
-        finished=finish is not None,
+        finished=finish,
     )
 
 
-def _finish(out: dict[str, Any], conversation: Conversation, finish: Finish) -> None:
-    if finish.user_id is not None:
-        out["metadata"] = {"user_id": finish.user_id}
+def _finish(out: dict[str, Any], conversation: Conversation, user_id: str | None) -> None:
+    if user_id is not None:
+        out["metadata"] = {"user_id": user_id}
     marks = conversation.inner_breakpoints + ("cache_control" in out)
     tools = out.get("tools")
     own = tools if isinstance(tools, list) else ()

@@ -12,7 +12,8 @@ import msgspec
 from services.gateway.dialect import Dialect
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.limits import RequestLimits, check_depth
+from services.gateway.translation.requests.depth import check_depth
+from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.reading import read_part
 from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire.openai import ChatRequest, Function, Members, Tool
@@ -62,12 +63,11 @@ class RecentTools:
             return Offered([], ToolNames((), dialect.tool_name_max))
         if not given or request.functions:
             return _offered(request, dialect, limits)
-        scope = (dialect, limits)
-        found = self._recent.find(given, scope)
-        if found is None:
-            own = msgspec.structs.replace(request, tools=given.copy())
-            found = _offered(own, dialect, limits)
-            self._recent.keep(own.tools, scope, found)
+
+        def read(tools: msgspec.Raw) -> Offered:
+            return _offered(msgspec.structs.replace(request, tools=tools), dialect, limits)
+
+        found = self._recent.recalled(given, (dialect, limits), read)
         return Offered(found.tools, found.names.copy(), found.ready)
 
 

@@ -1,5 +1,6 @@
 """What the last requests said, for parts that clients send again with every request, byte for byte."""
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -25,19 +26,21 @@ class Recent(Generic[T]):
         self._room = room  # bytes, of what clients sent
         self._entries: list[_Entry[T]] = []
 
-    def find(self, given: msgspec.Raw, scope: tuple[object, ...]) -> T | None:
-        """Return what was kept for these bytes under this scope."""
+    def recalled(self, given: msgspec.Raw, scope: tuple[object, ...], find: Callable[[msgspec.Raw], T]) -> T:
+        """
+        Return what was found out about these bytes under this scope, or find it out now.
+
+        `find` gets a copy, because `given` may be a view of a larger body, which would be kept with it.
+        """
         for position, entry in enumerate(self._entries):
             if entry.given == given and entry.scope == scope:
                 if position:
                     self._entries.insert(0, self._entries.pop(position))
                 return entry.found
-        return None
-
-    def keep(self, given: msgspec.Raw, scope: tuple[object, ...], found: T) -> None:
-        """Remember something; `given` must not be a view of a larger body, which would be kept as well."""
-        if len(given) > self._room:
-            return
-        self._entries.insert(0, _Entry(given, scope, found))
-        while len(self._entries) > self._kept or sum(len(entry.given) for entry in self._entries) > self._room:
-            self._entries.pop()
+        own = given.copy()
+        found = find(own)
+        if len(own) <= self._room:
+            self._entries.insert(0, _Entry(own, scope, found))
+            while len(self._entries) > self._kept or sum(len(entry.given) for entry in self._entries) > self._room:
+                self._entries.pop()
+        return found

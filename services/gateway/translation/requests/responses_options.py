@@ -13,10 +13,12 @@ import msgspec
 from services.gateway.translation.context import ResponsesContext, ShownTool
 from services.gateway.translation.effort import SCALE
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.depth import check_depth
 from services.gateway.translation.requests.duplicates import members_of
-from services.gateway.translation.requests.limits import RequestLimits, check_depth
+from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_options import unknown_fields
 from services.gateway.translation.requests.reading import read
+from services.gateway.wire.outline import Outline
 from services.gateway.wire.responses import Format, Item, ResponsesRequest
 
 _REQUEST: Final = msgspec.json.Decoder(ResponsesRequest)
@@ -73,10 +75,14 @@ class Asked(msgspec.Struct, frozen=True):
     fields: dict[str, msgspec.Raw]
 
 
-def asked(body: bytes, limits: RequestLimits, dropped: list[str]) -> Asked:
-    """Read a body. Refuses what no upstream could be told; names in `dropped` what is not read."""
+def asked(body: bytes, limits: RequestLimits, dropped: list[str], outline: Outline | None = None) -> Asked:
+    """
+    Read a body. Refuses what no upstream could be told; names in `dropped` what is not read.
+
+    `outline` is what was read of the body before.
+    """
     request = read(_REQUEST, body)
-    fields = members_of(body, None)
+    fields = members_of(body, outline)
     if not request.model:
         raise TranslationError("model: Field required", param="model")
     _refuse_stored(request)

@@ -24,21 +24,29 @@ from services.gateway.translation.requests.openai_tool_choice import ToolPlan, p
 from services.gateway.translation.requests.responses_input import Block, Input, Turn
 from services.gateway.translation.requests.responses_tools import Wish, offered, wished
 from services.gateway.wire import openai
+from services.gateway.wire.outline import Outline
 from services.gateway.wire.responses import ResponsesRequest
 
 _encode: Final = msgspec.json.encode
 
 
 def responses_to_anthropic(
-    body: bytes, dialect: Dialect, *, upstream_model: str, default_max_tokens: int, limits: RequestLimits
+    body: bytes,
+    dialect: Dialect,
+    *,
+    upstream_model: str,
+    default_max_tokens: int,
+    limits: RequestLimits,
+    outline: Outline | None = None,
 ) -> TranslatedRequest:
     """
     Translate a request's body, or raise TranslationError.
 
-    `default_max_tokens` serves clients that set no limit, which Anthropic's wire demands.
+    `default_max_tokens` serves clients that set no limit, which Anthropic's wire demands. `outline` is what was
+    read of the body before.
     """
     dropped: list[str] = []
-    found = options.asked(body, limits, dropped)
+    found = options.asked(body, limits, dropped, outline)
     request = found.request
     offer = offered(request, found.items, dialect, limits, dropped)
     names = ToolNames((tool.function.name for tool in offer.tools), dialect.tool_name_max)

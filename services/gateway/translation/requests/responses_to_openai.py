@@ -22,6 +22,7 @@ from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.responses_input import Input, Turn
 from services.gateway.translation.requests.responses_tools import Offer, Wish, offered, wished
 from services.gateway.wire import anthropic
+from services.gateway.wire.outline import Outline
 from services.gateway.wire.responses import Format, ResponsesRequest
 
 _encode: Final = msgspec.json.encode
@@ -29,11 +30,15 @@ _MODES: Final = {"required": "any"}
 
 
 def responses_to_openai(
-    body: bytes, dialect: Dialect, *, upstream_model: str, limits: RequestLimits
+    body: bytes, dialect: Dialect, *, upstream_model: str, limits: RequestLimits, outline: Outline | None = None
 ) -> TranslatedRequest:
-    """Translate a request's body, or raise TranslationError; `upstream_model` is sent as the model."""
+    """
+    Translate a request's body, or raise TranslationError; `upstream_model` is sent as the model.
+
+    `outline` is what was read of the body before.
+    """
     dropped: list[str] = []
-    found = options.asked(body, limits, dropped)
+    found = options.asked(body, limits, dropped, outline)
     request = found.request
     offer = offered(request, found.items, dialect, limits, dropped)
     names = ToolNames([tool.function.name for tool in offer.tools], dialect.tool_name_max)

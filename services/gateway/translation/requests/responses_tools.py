@@ -20,7 +20,8 @@ import msgspec
 from services.gateway.dialect import Dialect
 from services.gateway.translation.context import ShownTool
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.limits import RequestLimits, check_depth
+from services.gateway.translation.requests.depth import check_depth
+from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_tools import Declared
 from services.gateway.wire.openai import Function
 from services.gateway.wire.responses import Grammar, Item, ResponsesRequest, Tool, ToolChoice

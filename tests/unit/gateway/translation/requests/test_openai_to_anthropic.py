@@ -14,7 +14,7 @@ from services.gateway.mutations import Mutation, mutate
 from services.gateway.translation.context import ResponseContext
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
-from services.gateway.translation.requests.openai_to_anthropic import Finish, openai_to_anthropic
+from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.openai import ChatRequest
 from services.gateway.wire.outline import outline_of
@@ -281,7 +281,7 @@ def test_a_body_that_is_finished_here_is_what_the_mutations_make_of_it(
         plain = openai_to_anthropic(body, dialect, **asked)
     except TranslationError:
         return
-    finished = openai_to_anthropic(body, dialect, **asked, outline=outline_of(body), finish=Finish(user_id=user_id))
+    finished = openai_to_anthropic(body, dialect, **asked, outline=outline_of(body), finish=True, user_id=user_id)
 
     expected = mutate(plain.body, WireFormat.ANTHROPIC, Mutation(cache_breakpoint=True, user_id=user_id))
     assert json.loads(expected) == json.loads(finished.body)
