@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 _CONTROLS: Final = bytes({*range(0x20), 0x7F} - set(b"\t"))
 _LENGTH: Final = b"content-length"
 _NAME_OF: Final = itemgetter(0)
+_COLON: Final = b": ".join
 
 Headers = dict[bytes, bytes]  # by name in lower case; of repeated ones the last
 Serve = Callable[["DirectCycle"], Coroutine[Any, Any, None]]
@@ -55,6 +56,7 @@ class DirectCycle:
     __slots__ = (
         "_chunked",
         "_head",
+        "_loop",
         "_on_drained",
         "_on_gone",
         "_on_response",
@@ -80,11 +82,13 @@ class DirectCycle:
         tasks: set[asyncio.Task[None]],
         on_response: Callable[[], None],
         *,
+        loop: asyncio.AbstractEventLoop,
         keep_alive: bool,
     ) -> None:
         self._serve: Serve | None = serve  # until it has begun
         self._transport = transport
         self._tasks = tasks
+        self._loop = loop
         self._on_response = on_response
         self._parts: list[bytes] = []
         self._head = b""
@@ -133,9 +137,8 @@ class DirectCycle:
         serve, self._serve = self._serve, None
         if serve is None:
             return
-        loop = asyncio.get_running_loop()
         # A context of its own, because asyncio may leak one request's into the next (promises.md D10).
-        self.task = task = loop.create_task(serve(self), context=contextvars.Context())
+        self.task = task = self._loop.create_task(serve(self), context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._served)
 
@@ -183,9 +186,8 @@ class DirectCycle:
         self.started = True
         pairs = tuple(headers)
         self._chunked = _LENGTH not in map(_NAME_OF, pairs)
-        lines = [STATUS_LINE[status], *[b"%b: %b\r\n" % pair for pair in pairs]]
-        head = b"".join(lines)
-        if len(head.translate(None, _CONTROLS)) != len(head) - 2 * len(lines):
+        head = STATUS_LINE[status] + b"\r\n".join([*map(_COLON, pairs), b""])
+        if len(head.translate(None, _CONTROLS)) != len(head) - 2 * len(pairs) - 2:
             raise ValueError("a header of the answer holds a control character")
         end = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
         self._head = head + end if self.keep_alive else head + b"connection: close\r\n" + end

@@ -148,18 +148,22 @@ class BatchDelivery(_Delivery):
         """Read the answer, convert it if the dialects differ, send it."""
         kind = answer.fields.get(b"content-type") or _JSON[1]
         coding = answer.fields.get(b"content-encoding")
-        result = await self._result(answer, coding, streamed=kind.startswith(_EVENT_STREAM))
+        streamed = kind.startswith(_EVENT_STREAM)
+        if self._call.format is self._route.format and not streamed:
+            body = answer.whole()
+            if body is None:
+                body = await collect(answer)
+            self.observation.bytes_in = len(body)
+            result = passed_through(self._route.format, body, coding, now=time.time())
+        else:
+            result = await self._converted(answer, coding, streamed=streamed)
         if isinstance(result, Fault):
             return result
         self._send(result, kind, coding)
         self.observation.usage = result.usage
         return None
 
-    async def _result(self, answer: UpstreamAnswer, coding: bytes | None, *, streamed: bool) -> WholeBody | Fault:
-        if self._call.format is self._route.format and not streamed:
-            body = await collect(answer)
-            self.observation.bytes_in = len(body)
-            return passed_through(self._route.format, body, coding, now=time.time())
+    async def _converted(self, answer: UpstreamAnswer, coding: bytes | None, *, streamed: bool) -> WholeBody | Fault:
         if coding is not None and coding != _PLAIN:
             return CODING
         if not streamed:

@@ -8,7 +8,7 @@ writes in the client's dialect; after it, a failure is an event of the stream, w
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -85,8 +85,12 @@ class Exchange:
         self._budget = RetryBudget()
         self._fixed: dict[int, tuple[UpstreamRoute, HeaderBlock]] = {}
 
-    async def run(self, call: ClientCall, client: Downstream, observation: Observation) -> None:
-        """Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent."""
+    def run(self, call: ClientCall, client: Downstream, observation: Observation) -> Awaitable[None]:
+        """
+        Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent.
+
+        Begins at once and returns what is left to await: every coroutine in between would cost each request.
+        """
         settings = self._settings
         route = select_route(settings.routes, settings.upstream_format, call.format)
         resting = self.gate.resting(route.origin.host) if self.gate.troubled else ()
@@ -94,7 +98,7 @@ class Exchange:
         preparation = self._prepare(call, route, lease)
         note(observation, call, route, lease, preparation)
         self._budget.request()
-        await self._serve(call, route, lease, preparation, client, observation)
+        return self._serve(call, route, lease, preparation, client, observation)
 
     def _prepare(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Preparation:
         settings = self._settings
@@ -113,7 +117,7 @@ class Exchange:
             user_id=lease.user_id if route.plan is Plan.CODING else None,
         )
 
-    async def _serve(
+    def _serve(
         self,
         call: ClientCall,
         route: UpstreamRoute,
@@ -121,13 +125,23 @@ class Exchange:
         preparation: Preparation,
         client: Downstream,
         observation: Observation,
-    ) -> None:
+    ) -> Awaitable[None]:
         settings = self._settings.delivery
-        if not call.stream:
-            batch = BatchDelivery(call, route, preparation, client, observation, settings)
-            await self._try(call, route, lease, preparation, batch)
-            return
-        delivery = StreamDelivery(call, route, preparation, client, observation, settings)
+        if call.stream:
+            delivery = StreamDelivery(call, route, preparation, client, observation, settings)
+            return self._stream(call, route, lease, preparation, delivery, client)
+        batch = BatchDelivery(call, route, preparation, client, observation, settings)
+        return self._try(call, route, lease, preparation, batch)
+
+    async def _stream(
+        self,
+        call: ClientCall,
+        route: UpstreamRoute,
+        lease: Lease,
+        preparation: Preparation,
+        delivery: StreamDelivery,
+        client: Downstream,
+    ) -> None:
         stream = delivery.stream
         self._keeper.add(stream)
         task = client.task

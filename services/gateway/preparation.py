@@ -52,29 +52,45 @@ def prepare(
     """
     model = upstream_model(want.model)
     if want.client is want.upstream:
-        translated = _unchanged(body, want, limits, outline)
-    elif want.client is WireFormat.ANTHROPIC:
+        return _passed(body, want, dialect, limits, model, outline)
+    if want.client is WireFormat.ANTHROPIC:
         translated = anthropic_to_openai(
             body, dialect, upstream_model=model, limits=limits, interleaved_thinking=want.interleaved_thinking
         )
     else:
         translated = _from_openai(body, want, dialect, limits, model, outline)
-    same = want.client is want.upstream
     if translated.finished:
         mutation = Mutation(system_blocks=want.system_blocks)
     else:
         mutation = Mutation(
-            model=model if same and model != want.model else None,
-            include_usage=same and want.stream and want.upstream is WireFormat.OPENAI and dialect.stream_options,
             cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
             user_id=want.user_id,
             system_blocks=want.system_blocks,
         )
     return Preparation(
-        body=_mutated(translated.body, want.upstream, mutation, outline if same else None),
+        body=_mutated(translated.body, want.upstream, mutation, None),
         context=translated.context,
         dropped=translated.dropped,
         input_tokens=_estimate(body, want),
+    )
+
+
+def _passed(
+    body: bytes, want: Want, dialect: Dialect, limits: RequestLimits, model: str, outline: Outline | None
+) -> Preparation:
+    """Prepare what is in the upstream's format already."""
+    check_body_depth(body, limits.json_depth, outline)
+    mutation = Mutation(
+        model=None if model == want.model else model,
+        include_usage=want.stream and want.upstream is WireFormat.OPENAI and dialect.stream_options,
+        cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
+        user_id=want.user_id,
+        system_blocks=want.system_blocks,
+    )
+    return Preparation(
+        body=_mutated(body, want.upstream, mutation, outline),
+        context=ResponseContext(requested_model=want.model, stream=want.stream, include_usage=want.include_usage),
+        dropped=(),
     )
 
 
@@ -103,14 +119,7 @@ def _from_openai(
 
 def _estimate(body: bytes, want: Want) -> int:
     """Count ahead for Anthropic clients, whose context display shows the first event's count until the last one."""
-    translated_stream = want.stream and want.client is not want.upstream
-    return count_request_tokens(body) if translated_stream and want.client is WireFormat.ANTHROPIC else 0
-
-
-def _unchanged(body: bytes, want: Want, limits: RequestLimits, outline: Outline | None) -> TranslatedRequest:
-    check_body_depth(body, limits.json_depth, outline)
-    context = ResponseContext(requested_model=want.model, stream=want.stream, include_usage=want.include_usage)
-    return TranslatedRequest(body=body, context=context)
+    return count_request_tokens(body) if want.stream and want.client is WireFormat.ANTHROPIC else 0
 
 
 def _mutated(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outline | None) -> bytes:

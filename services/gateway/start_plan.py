@@ -102,7 +102,7 @@ class StartPlanExchange(Exchange):
         self._formats = formats
         self._clock = clock
 
-    async def run(self, call: ClientCall, client: Downstream, observation: Observation) -> None:
+    def run(self, call: ClientCall, client: Downstream, observation: Observation) -> Awaitable[None]:
         """Serve one call to its end; raises GatewayError or TranslationError while nothing has been sent."""
         settings = self._settings
         working = self._formats.working(self._clock())
@@ -110,7 +110,7 @@ class StartPlanExchange(Exchange):
         preparation = self._prepare(call, route, _NOBODY)
         note(observation, call, route, _NOBODY, preparation)
         self._budget.request()
-        await self._serve(call, route, _NOBODY, preparation, client, observation)
+        return self._serve(call, route, _NOBODY, preparation, client, observation)
 
     def _want(self, call: ClientCall, route: UpstreamRoute, lease: Lease) -> Want:
         want = super()._want(call, route, lease)

@@ -13,12 +13,17 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from services.gateway.conversion import WholeBody
-from services.gateway.translation.errors import looks_like_error, read_fault, usage_of_answer
+from services.gateway.translation.errors import looks_like_error, read_fault
 from services.gateway.translation.fault import Fault
 from services.gateway.translation.passthrough.frames import Framer, read_frame
 from services.gateway.translation.streams.events import Usage
 from services.gateway.translation.streams.faults import BODY_NOT_JSON
-from services.gateway.translation.streams.token_counts import read_anthropic, read_openai
+from services.gateway.translation.streams.token_counts import (
+    AnthropicCounts,
+    OpenAICounts,
+    read_anthropic,
+    read_openai,
+)
 from services.gateway.wire.content_coding import CodingError, ContentDecoder, decoded
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.mend import BROKEN, mended
@@ -83,8 +88,8 @@ def passed_through(fmt: WireFormat, body: bytes, coding: bytes | None, *, now: f
 
     A body whose coding cannot be undone, or only above the limit, goes out unmetered: it is the client's to read.
     """
-    if coding is None and (named := usage_of_answer(body)) is not None:
-        return WholeBody(body=body, usage=_READ[fmt](named), unchanged=True)
+    if coding is None and (counts := _counts_of_answer(fmt, body)) is not None:
+        return WholeBody(body=body, usage=counts.usage(), unchanged=True)
     try:
         text = decoded(body, (coding or b"").decode("latin-1"), DECODED_LIMIT)
     except CodingError:
@@ -95,6 +100,41 @@ def passed_through(fmt: WireFormat, body: bytes, coding: bytes | None, *, now: f
     if found is None:
         return BODY_NOT_JSON
     return WholeBody(body=body, usage=_usage_of(fmt, found), unchanged=True)
+
+
+class _AnthropicAnswer(msgspec.Struct, gc=False):
+    """What a real batch answer is known by."""
+
+    content: list[msgspec.Raw] = []
+    error: msgspec.Raw = msgspec.Raw(b"")
+    usage: AnthropicCounts | None = None
+
+
+class _OpenAIAnswer(msgspec.Struct, gc=False):
+    choices: list[msgspec.Raw] = []
+    error: msgspec.Raw = msgspec.Raw(b"")
+    usage: OpenAICounts | None = None
+
+
+_decode_anthropic: Final = msgspec.json.Decoder(_AnthropicAnswer).decode
+_decode_openai: Final = msgspec.json.Decoder(_OpenAIAnswer).decode
+
+
+def _counts_of_answer(fmt: WireFormat, body: bytes) -> AnthropicCounts | OpenAICounts | None:
+    """
+    Return the counts of what is beyond doubt a batch answer: it has content or choices, and no error.
+
+    None says nothing: neither that there are no counts nor that it is no answer. For the usual case this one reading
+    is all that a body needs, instead of `looks_like_error` and another.
+    """
+    try:
+        if fmt is WireFormat.ANTHROPIC:
+            message = _decode_anthropic(body)
+            return message.usage if message.content and not bytes(message.error) else None
+        completion = _decode_openai(body)
+    except BROKEN:
+        return None
+    return completion.usage if completion.choices and not bytes(completion.error) else None
 
 
 class UsageMeter(Protocol):

@@ -60,7 +60,13 @@ class CompletionEndpoint:
         observation.client_format = self._format
         observation.key_id = inbound.caller.key_id
         try:
-            await self._answer(inbound, client, observation)
+            try:
+                body = await client.read_body(self._body_limit)
+                await self._exchange.run(self._call(inbound, body, client), client, observation)
+            except ClientGone:
+                raise
+            except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
+                self._rescue(error, inbound, client, observation)
             await client.flushed()
         except ClientGone:
             observation.cancelled = True
@@ -80,16 +86,7 @@ class CompletionEndpoint:
             observation.ended_at = self._clock()
             self._observer.observe(observation)
 
-    async def _answer(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
-        try:
-            await self._serve(inbound, client, observation)
-        except ClientGone:
-            raise
-        except Exception as error:  # noqa: BLE001  # the edge: everything becomes an answer
-            self._rescue(error, inbound, client, observation)
-
-    async def _serve(self, inbound: Inbound, client: Downstream, observation: Observation) -> None:
-        body = await client.read_body(self._body_limit)
+    def _call(self, inbound: Inbound, body: bytes, client: Downstream) -> ClientCall:
         outline = outline_of(body, blocks=self._format is WireFormat.ANTHROPIC) if len(body) > _LARGE else None
         seen = peek(body, self._default_model, outline)
         if not seen.named:
@@ -100,7 +97,10 @@ class CompletionEndpoint:
             raise Unauthenticated(model_not_allowed(seen.model))
         headers = inbound.headers
         request_id = inbound.request_id.encode()
-        call = ClientCall(
+        task = client.task
+        if task is not None:
+            client.watch(lambda: _cancel(task))
+        return ClientCall(
             format=self._format,
             caller=inbound.caller,
             body=body,
@@ -114,10 +114,6 @@ class CompletionEndpoint:
             head=((b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors),
             outline=outline,
         )
-        task = client.task
-        if task is not None:
-            client.watch(lambda: _cancel(task))
-        await self._exchange.run(call, client, observation)
 
     def _rescue(self, error: Exception, inbound: Inbound, client: Downstream, observation: Observation) -> None:
         fault = fault_of_exception(error, inbound.request_id)

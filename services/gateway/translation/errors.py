@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -54,32 +54,6 @@ class _Suspect(msgspec.Struct, gc=False):
     success: bool | None = None
     choices: msgspec.Raw = msgspec.Raw(b"")
     content: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _Answer(msgspec.Struct, gc=False):
-    """What a real batch answer is known by, in either format."""
-
-    choices: list[msgspec.Raw] = []
-    content: list[msgspec.Raw] = []
-    error: msgspec.Raw = msgspec.Raw(b"")
-    usage: Any = None
-
-
-_decode_answer: Final = msgspec.json.Decoder(_Answer).decode
-
-
-def usage_of_answer(body: bytes) -> Any:
-    """
-    Return the `usage` of what is beyond doubt a batch answer: it has choices or content, and no error.
-
-    None says nothing: neither that there is no usage nor that it is no answer. For the usual case this one reading is
-    all that a body needs, instead of `looks_like_error` and another.
-    """
-    try:
-        found = _decode_answer(body)
-    except BROKEN:
-        return None
-    return found.usage if (found.choices or found.content) and not bytes(found.error) else None
 
 
 def looks_like_error(body: bytes) -> bool:

@@ -121,10 +121,10 @@ class PooledAnswer:
 
     # The transport's side.
 
-    def start(self, connection: Connection, head: bytes) -> asyncio.Future[None]:
+    def start(self, connection: Connection, head: bytes, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Send the request over `connection`; the future resolves with the head of the answer."""
         self.connection = connection
-        self.arrival = asyncio.get_running_loop().create_future()
+        self.arrival = loop.create_future()
         connection.start(self, head)
         return self.arrival
 

@@ -105,6 +105,7 @@ class Connection(asyncio.BufferedProtocol):
         "_lost",
         "_parser",
         "_pieces",
+        "_received",
         "_rest",
         "_since",
         "_surplus",
@@ -131,6 +132,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answer: Exchange | None = None
         self._limits = AnswerLimits()
         self._used = False
+        self._received = 0  # bytes of the read at hand
         self._rest: memoryview | None = None
         self._write_paused = False
         self._reset()
@@ -144,7 +146,7 @@ class Connection(asyncio.BufferedProtocol):
         self._keep = False
         self._ends_with_connection = False
         self._fault: TransportError | None = None
-        self._head_bytes = 0
+        self._head_bytes = 0  # of reads before the one that ended the head
         self._body_bytes = 0
         self._framing_bytes = 0
         self._last_piece = 0  # how many of `_pieces` belong to this message once it is complete
@@ -250,6 +252,7 @@ class Connection(asyncio.BufferedProtocol):
             self.drop()
             return
         self.stirred = self._clock()
+        self._received = len(data)
         self._feed(data)
         pieces = self._pieces
         if self._complete and len(pieces) > self._last_piece:
@@ -259,7 +262,7 @@ class Connection(asyncio.BufferedProtocol):
         if pieces:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
-        self._count(len(data), len(body))
+        self._count(self._received, len(body))
         if self._complete:
             self._end(answer, body)
             return
@@ -357,7 +360,14 @@ class Connection(asyncio.BufferedProtocol):
         headers = self._headers
         fields = dict(headers)
         try:
-            framed = check_head(status, self._parser.get_http_version(), headers, fields, self._limits)
+            framed = check_head(
+                status,
+                self._parser.get_http_version(),
+                headers,
+                fields,
+                self._limits,
+                most=self._head_bytes + self._received,
+            )
         except TransportError as fault:
             self._fault = fault
             return

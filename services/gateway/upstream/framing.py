@@ -13,6 +13,7 @@ from services.gateway.upstream.transport import AnswerLimits, AnswerTooLarge, Pr
 
 _LINE: Final = 4  # ": " and the line break, which count as header bytes
 _BODILESS: Final = frozenset({204, 304})
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 def check_head(
@@ -21,10 +22,12 @@ def check_head(
     headers: Sequence[tuple[bytes, bytes]],
     fields: Mapping[bytes, bytes],
     limits: AnswerLimits,
+    *,
+    most: int | None = None,
 ) -> bool:
     """
     Return whether the head frames the body; if not, only the end of the connection ends it. `fields` are the headers
-    by name.
+    by name, and `most` is how many bytes the head has at most, where that is known.
 
     Raises `ProtocolViolation` or `AnswerTooLarge` for a final head that is not to be trusted.
     """
@@ -34,31 +37,33 @@ def check_head(
         raise ProtocolViolation("the upstream switched protocols unasked")
     if len(headers) > limits.header_count:
         raise AnswerTooLarge(f"the upstream's answer has more than {limits.header_count} headers")
-    length, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
-    lengths = [] if length is None else [length]
-    codings = [] if coding is None else [coding]
-    if len(fields) == len(headers):
-        size = len(b"".join(fields)) + len(b"".join(fields.values()))
-    else:  # some are repeated
-        size = sum(len(name) + len(value) for name, value in headers)
-        lengths = [value for name, value in headers if name == b"content-length"]
-        codings = [value for name, value in headers if name == b"transfer-encoding"]
-    if size + _LINE * len(headers) > limits.headers:
+    if (most is None or most > limits.headers) and _size(headers) > limits.headers:
         raise AnswerTooLarge(f"the headers of the upstream's answer exceed {limits.headers} bytes")
-    _check_framing(version, lengths, codings, limits)
-    return bool(lengths or codings)
-
-
-def _check_framing(version: str, lengths: list[bytes], codings: list[bytes], limits: AnswerLimits) -> None:
-    if len(lengths) + len(codings) > 1:
+    length, coding = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+    if (length is not None and coding is not None) or (len(fields) != len(headers) and _framings(headers) > 1):
         raise ProtocolViolation("the upstream's answer is framed more than once")
-    if codings and (codings[0].lower() != b"chunked" or version == "1.0"):
+    if length is not None:
+        _check_length(length, limits)
+    elif coding is None:
+        return False
+    elif coding.lower() != b"chunked" or version == "1.0":
         raise ProtocolViolation("the upstream's answer has a transfer coding that was not offered")
-    if lengths:
-        if not lengths[0].isdigit():
-            raise ProtocolViolation("the upstream's answer has a content-length that is not a number")
-        if int(lengths[0]) > limits.body:
-            raise AnswerTooLarge(f"the upstream announced a body of more than {limits.body} bytes")
+    return True
+
+
+def _size(headers: Sequence[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) + _LINE for name, value in headers)
+
+
+def _framings(headers: Sequence[tuple[bytes, bytes]]) -> int:
+    return sum(name in _FRAMING for name, _ in headers)
+
+
+def _check_length(length: bytes, limits: AnswerLimits) -> None:
+    if not length.isdigit():
+        raise ProtocolViolation("the upstream's answer has a content-length that is not a number")
+    if int(length) > limits.body:
+        raise AnswerTooLarge(f"the upstream announced a body of more than {limits.body} bytes")
 
 
 def has_no_body(method: str, status: int) -> bool:

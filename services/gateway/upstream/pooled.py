@@ -35,11 +35,14 @@ class PooledTransport:
         self._tls = tls
         self._idle_seconds = idle_seconds
         self._pools: dict[Origin, OriginPool] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None  # asking which one runs is a call into the system
         self._sweeper: Sweeper | None = None
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> UpstreamAnswer:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         pool = self._pools.get(request.origin) or self._open_pool(request.origin)
         head = pool.head.write(request)
         answer = PooledAnswer(pool, request, loop.time() + request.timeouts.total)
@@ -51,9 +54,9 @@ class PooledTransport:
             if connection is None or connection.dead:
                 connection = await self._dial(answer, pool)
             try:
-                await answer.start(connection, head)
+                await answer.start(connection, head, loop)
             except StaleConnection:
-                await answer.start(await self._dial(answer, pool), head)
+                await answer.start(await self._dial(answer, pool), head, loop)
         except BaseException:
             answer.close()
             raise

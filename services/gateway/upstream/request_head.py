@@ -15,6 +15,7 @@ from services.gateway.upstream.transport import HeaderBlock, Origin, ProtocolVio
 _PATH = re.compile(rb"/[!-~]*")
 _NAME = re.compile(rb"(?!(?i:host|content-length|connection|transfer-encoding)\Z)[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME_OF = itemgetter(0)
+_COLON = b": ".join
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t"))
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})  # an empty body of these is not announced (RFC 9110, 8.6)
 
@@ -46,7 +47,7 @@ def _check_start(method: str, path: bytes) -> None:
 def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     if not all(map(_is_free_name, map(_NAME_OF, headers))):
         raise ProtocolViolation("a header of the request is not a token, or belongs to the framing")
-    lines = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    lines = b"\r\n".join([*map(_COLON, headers), b""])
     if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(headers):  # two per line are ours
         raise ProtocolViolation("a header of the request holds a line break or a control character")
     return lines

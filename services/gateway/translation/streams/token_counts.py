@@ -5,7 +5,6 @@ OpenAI's `prompt_tokens` includes what was read from and written to the cache, A
 A number that is not a whole number, negative or absurd counts as not said.
 """
 
-import contextlib
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -17,10 +16,76 @@ _ABSURD: Final = 1 << 53  # beyond what a JSON number carries exactly
 _NOTHING: Final = Usage()
 
 
+_Said = Annotated[int, msgspec.Meta(ge=0, lt=_ABSURD)] | None
+
+
+class _Prompt(msgspec.Struct, gc=False):
+    cached_tokens: _Said = None
+    cache_write_tokens: _Said = None
+
+
+class _Completion(msgspec.Struct, gc=False):
+    reasoning_tokens: _Said = None
+
+
+class OpenAICounts(msgspec.Struct, gc=False):
+    """A `usage` object whose every number is one."""
+
+    prompt_tokens: _Said = None
+    completion_tokens: _Said = None
+    prompt_cache_hit_tokens: _Said = None
+    prompt_tokens_details: _Prompt | None = None
+    completion_tokens_details: _Completion | None = None
+
+    def usage(self) -> Usage | None:
+        """Return what it says; None where that is nothing."""
+        prompt, details, completion = self.prompt_tokens, self.prompt_tokens_details, self.completion_tokens_details
+        read = write = None
+        if details is not None:
+            read, write = details.cached_tokens, details.cache_write_tokens
+        if read is None:
+            read = self.prompt_cache_hit_tokens
+        found = Usage(
+            input=None if prompt is None else max(0, prompt - (read or 0) - (write or 0)),
+            cache_read=read,
+            cache_write=write,
+            output=self.completion_tokens,
+            reasoning=None if completion is None else completion.reasoning_tokens,
+        )
+        return None if found == _NOTHING else found
+
+
+class AnthropicCounts(msgspec.Struct, gc=False):
+    """A `usage` object whose every number is one."""
+
+    input_tokens: _Said = None
+    cache_read_input_tokens: _Said = None
+    cache_creation_input_tokens: _Said = None
+    output_tokens: _Said = None
+    output_tokens_details: None = None
+
+    def usage(self) -> Usage | None:
+        """Return what it says; None where that is nothing."""
+        found = Usage(
+            input=self.input_tokens,
+            cache_read=self.cache_read_input_tokens,
+            cache_write=self.cache_creation_input_tokens,
+            output=self.output_tokens,
+        )
+        return None if found == _NOTHING else found
+
+
 def read_openai(usage: Any) -> Usage | None:
     """Read a `usage` object; None where there is nothing in it."""
     if not isinstance(usage, dict):
         return None
+    try:
+        return msgspec.convert(usage, OpenAICounts).usage()
+    except msgspec.ValidationError:
+        return _read_odd_openai(usage)
+
+
+def _read_odd_openai(usage: dict[str, Any]) -> Usage | None:
     details = _object(usage, "prompt_tokens_details")
     prompt = _count(usage, "prompt_tokens")
     read = _first(_count(details, "cached_tokens"), _count(usage, "prompt_cache_hit_tokens"))
@@ -35,19 +100,6 @@ def read_openai(usage: Any) -> Usage | None:
     return None if found == _NOTHING else found
 
 
-_Said = Annotated[int, msgspec.Meta(ge=0, lt=_ABSURD)] | None
-
-
-class _Anthropic(msgspec.Struct, gc=False):
-    """A `usage` object whose every number is one."""
-
-    input_tokens: _Said = None
-    cache_read_input_tokens: _Said = None
-    cache_creation_input_tokens: _Said = None
-    output_tokens: _Said = None
-    output_tokens_details: None = None
-
-
 def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
     """
     Read a `usage` object over what was said before: a number overwrites, a missing one keeps the earlier.
@@ -57,16 +109,14 @@ def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
     if not isinstance(usage, dict):
         return before
     if before is None:
-        with contextlib.suppress(msgspec.ValidationError):
-            said = msgspec.convert(usage, _Anthropic)
-            found = Usage(
-                input=said.input_tokens,
-                cache_read=said.cache_read_input_tokens,
-                cache_write=said.cache_creation_input_tokens,
-                output=said.output_tokens,
-            )
-            return None if found == _NOTHING else found
-    old = _NOTHING if before is None else before
+        try:
+            return msgspec.convert(usage, AnthropicCounts).usage()
+        except msgspec.ValidationError:
+            before = _NOTHING
+    return _read_odd_anthropic(usage, before)
+
+
+def _read_odd_anthropic(usage: dict[str, Any], old: Usage) -> Usage | None:
     found = Usage(
         input=_first(_count(usage, "input_tokens"), old.input),
         cache_read=_first(_count(usage, "cache_read_input_tokens"), old.cache_read),
