@@ -5,6 +5,7 @@ from typing import Final
 from bench.requests import Dialect
 
 _EVENTS: Final = 200
+STREAMS: Final = frozenset({"stream", "paced"})
 
 _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ndate: Mon, 30 Nov 2026 00:00:00 GMT\r\nserver: mock\r\nvary: Origin\r\n"
@@ -54,7 +55,7 @@ _STREAM: Final[dict[Dialect, tuple[bytes, bytes, bytes]]] = {
 
 def answer(dialect: Dialect, shape: str) -> bytes:
     """Return what the upstream says: a body of about 1,500 bytes, or a stream with an HTTP chunk for each event."""
-    if shape != "stream":
+    if shape not in STREAMS:
         body = _BATCH[dialect] % (b"x" * 1300)
         return _HEAD % (b"application/json", b"content-length: %d" % len(body)) + body
     first, delta, last = _STREAM[dialect]

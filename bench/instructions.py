@@ -4,7 +4,8 @@ What one request costs in instructions: `python -m bench.instructions aa-json aa
 The gateway's data path, from the bytes of a request to the bytes of its answer, in one process and without sockets,
 under callgrind (Debian's `valgrind`). The count is the same to a percent whatever else the machine does, so it decides
 where a timed comparison cannot. It leaves out the kernel and the event loop's work on sockets, a third of a small
-request. A kind is what the client speaks and what the upstream (`a` or `o`), and `json`, `stream` or `large`.
+request. A kind is what the client speaks and what the upstream (`a` or `o`), and `json`, `stream`, `large` or
+`paced`: a stream that brings one event with each read.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import uvloop
 from uvicorn.server import ServerState
 
 from bench import places
-from bench.canned import answer
+from bench.canned import STREAMS, answer
 from bench.requests import CLIENT_KEY, UPSTREAM_KEY, Dialect, large, request, small
 from services.chassis.guard import GuardProtocol
 from services.chassis.http_guard.timed import Guard
@@ -97,9 +98,10 @@ class DataPath:
         self._asked = Wire()
         self._upstream.connection_made(self._asked)
         self._pool.idle.append(self._upstream)
-        body = large(client) if shape == "large" else small(stream=shape == "stream")
+        body = large(client) if shape == "large" else small(stream=shape in STREAMS)
         self._request = _reads(request(client, body))
-        self._answer = _reads(answer(upstream, shape))
+        said = answer(upstream, shape)
+        self._answer = _chunks(said) if shape == "paced" else _reads(said)
 
     async def serve(self) -> bytes:
         """Serve one request; returns what the client gets."""
@@ -112,6 +114,9 @@ class DataPath:
         for piece in self._answer:
             self._upstream.get_buffer(-1)[: len(piece)] = piece
             self._upstream.buffer_updated(len(piece))
+            if piece is self._answer[0] and len(self._answer) > 1:
+                for _ in range(3):
+                    await asyncio.sleep(0)  # the head is taken before the events come
         while not (self._pool.idle and self._client.cycle.response_complete):  # noqa: ASYNC110 -- as above
             await asyncio.sleep(0)
         return b"".join(self._out.written)
@@ -120,6 +125,14 @@ class DataPath:
         """Count and log what was served, which is part of its price."""
         self.gateway.ledger.flush()
         self.gateway.request_log.flush()
+
+
+def _chunks(data: bytes) -> list[bytes]:
+    """Cut an answer behind its head and every HTTP chunk; none of them holds a CRLF itself."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = body.split(b"\r\n")
+    chunks = [b"%b\r\n%b\r\n" % pair for pair in zip(lines[::2], lines[1::2], strict=False)]
+    return [head + b"\r\n\r\n", *chunks]
 
 
 def _reads(data: bytes) -> list[bytes]:

@@ -96,7 +96,7 @@ class PooledAnswer:
             self.resume()
         if self._held:
             held, self._held = b"".join(self._held), []
-            self._hand(receiver, held)
+            self.deliver(held)
         if self._complete:
             self._tell_end()
         elif self._failure is not None:
@@ -140,14 +140,25 @@ class PooledAnswer:
 
     def deliver(self, data: bytes) -> None:
         """Take what one read brought of the body."""
-        if self._receiver is not None:
-            self._hand(self._receiver, data)
-        elif not self._closed:
-            self._held.append(data)
-            self._held_bytes += len(data)
-            if self._held_bytes > _HOLD and not self.paused:
-                self._full = True
-                self.pause()
+        receiver = self._receiver
+        if receiver is None:
+            self._hold(data)
+            return
+        try:
+            receiver.on_data(data)
+        except Exception as error:  # noqa: BLE001  # as `told` does; written out, because this is called per event
+            failure = reader_failed(error)
+            if self._receiver is not None:
+                self.fail(failure)
+
+    def _hold(self, data: bytes) -> None:
+        if self._closed:
+            return
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > _HOLD and not self.paused:
+            self._full = True
+            self.pause()
 
     def complete(self, *, reusable: bool) -> None:
         """Let the connection go, the body being complete; `tell_end` follows once the last bytes are delivered."""
@@ -180,14 +191,6 @@ class PooledAnswer:
         if connection is not None and not reusable:
             connection.drop()
         self._slots.leave(self, connection if reusable else None)
-
-    def _hand(self, receiver: BodyReceiver, data: bytes) -> None:
-        try:
-            receiver.on_data(data)
-        except Exception as error:  # noqa: BLE001  # as `told` does; written out, because this is called per event
-            failure = reader_failed(error)
-            if self._receiver is not None:
-                self.fail(failure)
 
     def _tell_end(self) -> None:
         receiver, self._receiver = self._receiver, None

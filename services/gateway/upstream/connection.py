@@ -17,6 +17,7 @@ request sent completely and with the upstream's consent (`connection`, HTTP vers
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, cast
 
 import httptools
@@ -114,6 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         "_used",
         "_write_paused",
         "dead",
+        "get_buffer",
         "on_body",
         "stirred",
     )
@@ -126,6 +128,9 @@ class Connection(asyncio.BufferedProtocol):
         self._keeper = keeper
         self._clock = clock
         self._buffer = read_buffer() if buffer is None else buffer
+        # Whatever size is suggested, the same buffer, so that a read brings only so much (promises.md P-44, P-71). The
+        # suggestion is a default that is never needed: no Python frame for each read.
+        self.get_buffer = partial({None: self._buffer}.get, None)  # type: ignore[method-assign, assignment]
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # httptools calls it per chunk: no Python frame for each
         self._parser = httptools.HttpResponseParser(self)
@@ -237,12 +242,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        del sizehint  # always the same, so that a read brings only so much (promises.md P-44, P-71)
-        return self._buffer
-
     def buffer_updated(self, nbytes: int) -> None:
-        self.data_received(bytes(self._buffer[:nbytes]))
+        self.data_received(self._buffer[:nbytes].tobytes())
 
     def data_received(self, data: bytes) -> None:
         """Take what one read brought."""
@@ -253,15 +254,22 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.stirred = self._clock()
         self._received = len(data)
-        self._feed(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._garbled(error)
         pieces = self._pieces
         if self._complete and len(pieces) > self._last_piece:
             self._surplus = True
             del pieces[self._last_piece :]
-        body = b""
-        if pieces:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
+        body = b"".join(pieces)  # which is the piece itself where there is one
+        pieces.clear()
+        total = self._body_bytes + len(body)
+        if body and self._body_open and not self._complete and self._fault is None and total <= self._limits.body:
+            self._body_bytes = total  # what nearly every read of a stream is: more of the body
+            self._framing_bytes = 0
+            answer.deliver(body)
+            return
         self._count(self._received, len(body))
         if self._complete:
             self._end(answer, body)
@@ -315,14 +323,11 @@ class Connection(asyncio.BufferedProtocol):
 
     # Parsing.
 
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if self._complete:
-                self._surplus = True
-            elif self._fault is None:
-                self._fault = ProtocolViolation(f"the upstream's answer is not valid HTTP/1.1: {error}")
+    def _garbled(self, error: Exception) -> None:
+        if self._complete:
+            self._surplus = True
+        elif self._fault is None:
+            self._fault = ProtocolViolation(f"the upstream's answer is not valid HTTP/1.1: {error}")
 
     def _count(self, received: int, body: int) -> None:
         """Hold the limits on what no callback counts: unfinished heads, chunk framing, trailers."""
@@ -372,15 +377,11 @@ class Connection(asyncio.BufferedProtocol):
             self._fault = fault
             return
         self._body_open = True
-        if has_no_body(answer.request.method, status):
-            self._end_without_body(answer)
-        else:
+        if not has_no_body(answer.request.method, status):
             self._ends_with_connection = not framed
-        answer.begin(status, headers, fields)
-
-    def _end_without_body(self, answer: Exchange) -> None:
-        if answer.request.method == "HEAD":  # llhttp does not know, and would read on for the announced body
+        elif answer.request.method == "HEAD":  # llhttp does not know, and would read on for the announced body
             self._message_ends()
+        answer.begin(status, headers, fields)
 
     def on_message_complete(self) -> None:
         if self._interim:

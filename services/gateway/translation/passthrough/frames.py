@@ -21,23 +21,23 @@ _BLANK_LINE: Final = re.compile(_LINE_END + _LINE_END)
 class Framer:
     """Takes a stream in pieces of any size. `limit` bounds one frame, in bytes, its blank line included."""
 
-    __slots__ = ("_at_start", "_held", "_limit", "_seen", "too_large")
+    __slots__ = ("_at_start", "_limit", "_seen", "held", "too_large")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held = bytearray()  # a frame that is not complete
-        self._seen = 0  # of `_held`, searched for a blank line
+        self.held = bytearray()  # a frame that is not complete
+        self._seen = 0  # of `held`, searched for a blank line
         self._at_start = True
         self.too_large = False
 
     @property
     def waiting(self) -> bool:
         """Whether data must go through `join` first."""
-        return self._at_start or len(self._held) > 0
+        return self._at_start or len(self.held) > 0
 
     def join(self, data: bytes) -> bytes:
         """Return what is held and `data` once that completes a frame; until then nothing, and all of it is held."""
-        held = self._held
+        held = self.held
         held += data
         if self._at_start and not self._drop_mark():
             return b""
@@ -64,28 +64,28 @@ class Framer:
         if _CR in data:
             ends = [found.end() for found in _BLANK_LINE.finditer(data)]
             frames = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-            self._held += data[ends[-1] :] if ends else data
+            self.held += data[ends[-1] :] if ends else data
         else:
             blocks = data.split(b"\n\n")
-            self._held += blocks.pop()
+            self.held += blocks.pop()
             frames = [block + b"\n\n" for block in blocks]
         if len(data) > self._limit:
             for position, frame in enumerate(frames):
                 if len(frame) > self._limit:
                     self._check(len(frame))
                     return frames[:position]
-            self._check(len(self._held))
+            self._check(len(self.held))
         return frames
 
     def rest(self) -> bytes:
         """Return, at the stream's end, a frame that lacks its blank line."""
-        whole = bytes(self._held)
-        self._held.clear()
+        whole = bytes(self.held)
+        self.held.clear()
         return whole
 
     def _drop_mark(self) -> bool:
         """Drop a byte order mark; tells whether that is settled."""
-        held = self._held
+        held = self.held
         if len(held) < len(_BOM) and _BOM.startswith(held):
             return False
         if held.startswith(_BOM):
@@ -96,7 +96,7 @@ class Framer:
     def _check(self, size: int) -> None:
         if size > self._limit:
             self.too_large = True
-            self._held.clear()
+            self.held.clear()
 
 
 def read_frame(raw: bytes) -> Frame | None:

@@ -66,6 +66,7 @@ class StreamRepair(ABC):
         """`limit` bounds one event, in bytes; `now`, in seconds since the epoch, makes reset times readable."""
         self.begun = False
         self.finished = False
+        self.settled = False  # reason and usage are known: `eof` would complete it now (translation.md A10.11)
         self.fault: Fault | None = None
         self.usage: Usage | None = None
         self._request_id = request_id
@@ -78,23 +79,18 @@ class StreamRepair(ABC):
         self._kept: list[bytes] = []
         self._kept_size = 0
 
-    @property
-    def settled(self) -> bool:
-        """Whether reason and usage are known, so that `eof` would complete the stream now (translation.md A10.11)."""
-        return self.begun and not self.finished and self.usage is not None and self._may_end()
-
     def feed(self, data: bytes) -> bytes:
         """Take what one read brought, return what the client gets for it."""
         if self.finished:
             return b""
         framer, template, out = self._framer, self._template, b""
-        if framer.waiting:
-            data = framer.join(data)
-        elif template is not None and len(data) <= template.small:  # paced streams: an event a read
+        if template is not None and len(data) <= template.small and not framer.held:  # paced streams: an event a read
             passed = template.one(data)
             if passed is not None:
                 self._misses = 0
                 return passed
+        if framer.waiting:
+            data = framer.join(data)
         if data and self._template is None and len(data) > _LARGE:
             # Short answers come in one or two reads; most of such a read is more of what its first frames teach.
             out, data = self._first(data)
@@ -102,7 +98,11 @@ class StreamRepair(ABC):
             out += self._more(data)
         if framer.too_large and not self.finished:
             out += self.fail(TOO_LARGE)
+        self._settle()
         return out
+
+    def _settle(self) -> None:
+        self.settled = self.begun and not self.finished and self.usage is not None and self._may_end()
 
     def _first(self, data: bytes) -> tuple[bytes, bytes]:
         """Take frames from the head of a read until one of them is a template; return also what follows them."""
@@ -129,6 +129,7 @@ class StreamRepair(ABC):
         """Take note that the upstream ended; return what completes the stream, or an error event if it is not whole."""
         if self.finished:
             return b""
+        self.settled = False
         rest = self._framer.rest()
         out = b""
         if rest.strip():
@@ -150,6 +151,7 @@ class StreamRepair(ABC):
     def fail(self, fault: Fault) -> bytes:
         """End the stream with one error event."""
         self.finished = True
+        self.settled = False
         self.fault = fault
         return error_event(self.format, fault, self._request_id)
 

@@ -44,6 +44,8 @@ class Template(msgspec.Struct, frozen=True, gc=False):
     marks: int
     unchanged: bool
     removed: bytes
+    start: int  # of the text, in a frame
+    least: int  # bytes of a frame without text
 
     def reach(self, data: bytes) -> int:
         """Return where the last tail ends if the data starts with the head, else 0."""
@@ -80,10 +82,11 @@ class Template(msgspec.Struct, frozen=True, gc=False):
 
     def one(self, raw: bytes) -> bytes | None:
         """Return what becomes of one frame; None if it is of another kind."""
-        head, tail = self.head, self.tail
-        if not raw.startswith(head) or not raw.endswith(tail) or len(raw) < len(head) + len(tail):
+        size = len(raw)
+        if size < self.least or not raw.startswith(self.head) or not raw.endswith(self.tail):
             return None
-        text = raw[len(head) : -len(tail)]
+        start = self.start
+        text = raw[start : size - self.least + start]
         if _LF in text or _CR in text:
             return None
         if _BACKSLASH in text or _QUOTE in text:
@@ -123,6 +126,8 @@ def learn(raw: bytes, out: bytes, key: bytes, literal: bytes) -> Template | None
         marks=len(frame) - len(frame.translate(None, _MARKS)),
         unchanged=before == after,
         removed=_removed(head, new_head) if tail == new_tail else b"",
+        start=len(head),
+        least=len(frame),
     )
 
 
