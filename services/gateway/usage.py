@@ -236,7 +236,7 @@ class StreamMeter(_Meter):
         if frame is None:
             return
         try:
-            event = _decode_event(mended(frame.data))
+            event = _decode_event(mended(frame[1]))
         except BROKEN:
             return
         if self._format is WireFormat.OPENAI:

@@ -23,7 +23,6 @@ from services.gateway.translation.passthrough.repair import EVENT_LIMIT, StreamR
 from services.gateway.translation.streams.faults import NO_DATA
 from services.gateway.translation.streams.token_counts import read_anthropic
 from services.gateway.wire.formats import WireFormat
-from services.gateway.wire.sse import Frame
 
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
@@ -73,8 +72,8 @@ class AnthropicRepair(StreamRepair):
         error = super().fail(fault)
         return error if self._open_block is None else _BLOCK_STOP % self._open_block + error
 
-    def _event(self, raw: bytes, frame: Frame) -> bytes:
-        data = frame.data.strip()
+    def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
+        data = data.strip()
         if data == b"[DONE]":
             return b""
         try:
@@ -83,12 +82,12 @@ class AnthropicRepair(StreamRepair):
             if not data.startswith(b"{"):
                 raise
             return self._odd(raw, data)
-        kind = event.type or frame.event.decode("utf-8", "replace")
+        kind = event.type or name.decode("utf-8", "replace")
         if kind == "error" or bytes(event.error) not in _SAID_NOTHING or (not kind and looks_like_error(data)):
-            return self._error(raw, frame, data)
+            return self._error(raw, name, data)
         if kind == "ping":
             return self._silent(raw)
-        return self._known(raw, frame, data, kind, event)
+        return self._known(raw, name, data, kind, event)
 
     def _odd(self, raw: bytes, data: bytes) -> bytes:
         """Pass on JSON that is no event as we know it, unless it is an error."""
@@ -96,26 +95,34 @@ class AnthropicRepair(StreamRepair):
             return self.fail(read_fault(200, data, now=self._now))
         return self._passed(raw)
 
-    def _known(self, raw: bytes, frame: Frame, data: bytes, kind: str, event: _Event) -> bytes:
+    def _known(self, raw: bytes, name: bytes, data: bytes, kind: str, event: _Event) -> bytes:
         mended: bytes | None = None
         if kind == "message_start":
-            self._count(_member(event.message, "usage"))
-            mended = anthropic_rewrite.message_start(data)
+            counts = anthropic_rewrite.whole_start(data)
+            if counts is None:
+                self._count(_member(event.message, "usage"))
+                mended = anthropic_rewrite.message_start(data)
+            else:
+                self.usage = counts.over(self.usage)
         elif kind == "content_block_start":
             self._open_block = event.index
             mended = anthropic_rewrite.block_start(data)
         elif kind == "content_block_stop":
             self._open_block = None
         elif kind == "message_delta":
-            self._count(event.usage)
             self._stop_seen = self._stop_seen or _says_stop(event.delta)
-            mended = anthropic_rewrite.message_delta(data, self.usage)
+            counts = anthropic_rewrite.whole_delta(data)
+            if counts is None:
+                self._count(event.usage)
+                mended = anthropic_rewrite.message_delta(data, self.usage)
+            else:
+                self.usage = counts.over(self.usage)
         elif kind == "message_stop" and not self.begun:
             return self.fail(NO_DATA)
-        name = kind.encode()
+        right = kind.encode()
         out = raw
-        if mended is not None or (frame.event != name and name):
-            out = b"event: " + name + b"\n" + plain(data if mended is None else mended)
+        if mended is not None or (name != right and right):
+            out = b"event: " + right + b"\n" + plain(data if mended is None else mended)
         out = self._passed(out)
         if kind == "message_stop":
             self.finished = True
@@ -128,10 +135,10 @@ class AnthropicRepair(StreamRepair):
         if bytes(usage) not in _SAID_NOTHING:
             self.usage = read_anthropic(msgspec.json.decode(usage), self.usage)
 
-    def _error(self, raw: bytes, frame: Frame, data: bytes) -> bytes:
+    def _error(self, raw: bytes, name: bytes, data: bytes) -> bytes:
         """End with an error; one that is in order goes out as the upstream wrote it."""
         event = self.fail(read_fault(200, data, now=self._now))
-        return raw if self.begun and frame.event == b"error" and _in_order(msgspec.json.decode(data)) else event
+        return raw if self.begun and name == b"error" and _in_order(msgspec.json.decode(data)) else event
 
     def _may_end(self) -> bool:
         return self._stop_seen

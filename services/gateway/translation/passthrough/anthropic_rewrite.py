@@ -4,21 +4,21 @@ Repairs one Anthropic event: each function returns the event's JSON with what wa
 Values that are not changed keep their bytes; only the objects around them are written anew.
 """
 
-import contextlib
 from typing import Final
 
 import msgspec
 
 from services.gateway.translation.streams.events import Usage
+from services.gateway.translation.streams.token_counts import AnthropicCounts, TokenCount
 
 _Members = dict[str, msgspec.Raw]
 _members: Final = msgspec.json.Decoder(_Members)
 _encode: Final = msgspec.json.encode
 
 
-class _Counts(msgspec.Struct, gc=False):
-    input_tokens: int
-    output_tokens: int
+class _Counts(AnthropicCounts, gc=False, kw_only=True):
+    input_tokens: TokenCount
+    output_tokens: TokenCount
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -34,8 +34,8 @@ class _Start(msgspec.Struct, gc=False):
     message: _Message
 
 
-class _Output(msgspec.Struct, gc=False):
-    output_tokens: int
+class _Output(AnthropicCounts, gc=False, kw_only=True):
+    output_tokens: TokenCount
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -44,8 +44,8 @@ class _Delta(msgspec.Struct, gc=False):
     usage: _Output
 
 
-_is_start: Final = msgspec.json.Decoder(_Start).decode
-_is_delta: Final = msgspec.json.Decoder(_Delta).decode
+_decode_start: Final = msgspec.json.Decoder(_Start).decode
+_decode_delta: Final = msgspec.json.Decoder(_Delta).decode
 
 _MESSAGE: Final = {
     "type": msgspec.Raw(b'"message"'),
@@ -56,11 +56,24 @@ _MESSAGE: Final = {
 _ZERO: Final = msgspec.Raw(b"0")
 
 
+def whole_start(data: bytes) -> AnthropicCounts | None:
+    """Return the counts of a message_start that lacks nothing; None of one that may lack something."""
+    try:
+        return _decode_start(data).message.usage
+    except msgspec.ValidationError:
+        return None
+
+
+def whole_delta(data: bytes) -> AnthropicCounts | None:
+    """Return the counts of a message_delta that lacks nothing; None of one that may lack something."""
+    try:
+        return _decode_delta(data).usage
+    except msgspec.ValidationError:
+        return None
+
+
 def message_start(data: bytes) -> bytes | None:
     """Type, role, content and usage with both counts belong to every message_start."""
-    with contextlib.suppress(msgspec.ValidationError):
-        _is_start(data)
-        return None
     event = _members.decode(data)
     message = _object(event, "message")
     usage = _with(_object(message, "usage"), {"input_tokens": _ZERO, "output_tokens": _ZERO})
@@ -90,9 +103,6 @@ def block_start(data: bytes) -> bytes | None:
 
 def message_delta(data: bytes, usage: Usage | None) -> bytes | None:
     """Usage with the output count belongs to every message_delta; `usage` is what was counted so far."""
-    with contextlib.suppress(msgspec.ValidationError):
-        _is_delta(data)
-        return None
     event = _members.decode(data)
     counted = 0 if usage is None else usage.output or 0
     changed = _with(_object(event, "usage"), {"output_tokens": _raw(counted)})

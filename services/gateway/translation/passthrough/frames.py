@@ -8,7 +8,7 @@ is passed on. Reading what a frame says is left to `wire.sse`, but for the two s
 import re
 from typing import Final
 
-from services.gateway.wire.sse import Frame, SseParser
+from services.gateway.wire.sse import SseParser
 
 _BOM: Final = b"\xef\xbb\xbf"
 _CR: Final = 0x0D  # a number: see `template`
@@ -38,6 +38,9 @@ class Framer:
     def join(self, data: bytes) -> bytes:
         """Return what is held and `data` once that completes a frame; until then nothing, and all of it is held."""
         held = self.held
+        if self._at_start and not held and data[:1] != _BOM[:1] and _CR not in data and data.find(b"\n\n") >= 0:
+            self._at_start = False  # the usual first read, which is not copied
+            return data
         held += data
         if self._at_start and not self._drop_mark():
             return b""
@@ -51,13 +54,19 @@ class Framer:
         self._seen = 0
         return whole
 
-    def first(self, data: bytes, most: int) -> tuple[list[bytes], bytes]:
-        """Return at most so many frames from the head of `data`, and what follows them; nothing is held."""
+    def first(self, data: bytes, most: int) -> list[bytes]:
+        """Return at most so many frames from the head of `data`; nothing is held."""
         if _CR in data or len(data) > self._limit:
-            return [], data
-        blocks = data.split(b"\n\n", most)
-        rest = blocks.pop()
-        return [block + b"\n\n" for block in blocks], rest
+            return []
+        frames: list[bytes] = []
+        start = 0
+        while len(frames) < most:
+            end = data.find(b"\n\n", start) + 2
+            if end < 2:
+                break
+            frames.append(data[start:end])
+            start = end
+        return frames
 
     def cut(self, data: bytes) -> list[bytes]:
         """Return the frames that `data`, with what `join` made of it, completes, and hold the rest."""
@@ -99,15 +108,15 @@ class Framer:
             self.held.clear()
 
 
-def read_frame(raw: bytes) -> Frame | None:
-    """Return what a raw frame says; None for comments, blank lines and events without data."""
+def read_frame(raw: bytes) -> tuple[bytes, bytes] | None:
+    """Return name and data of a raw frame; None for comments, blank lines and events without data."""
     if _CR not in raw:
         if raw.startswith(b"data: {") and raw.find(b"\n") == len(raw) - 2:
-            return Frame(b"", raw[6:-2])
+            return b"", raw[6:-2]
         if raw.startswith(b"event: ") and raw.count(b"\n") == 3:
             name, _, line = raw.partition(b"\n")
             if line.startswith(b"data: {"):
-                return Frame(name[7:], line[6:-2])
+                return name[7:], line[6:-2]
     parser = SseParser(len(raw))
     frames = parser.feed(raw) + parser.eof()
     return frames[0] if frames else None

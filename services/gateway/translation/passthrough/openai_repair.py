@@ -30,7 +30,6 @@ from services.gateway.translation.passthrough.repair import EVENT_LIMIT, StreamR
 from services.gateway.translation.streams.faults import INFERENCE, NO_DATA
 from services.gateway.translation.streams.token_counts import read_openai
 from services.gateway.wire.formats import WireFormat
-from services.gateway.wire.sse import Frame
 
 _DONE: Final = b"data: [DONE]\n\n"
 _EMPTY: Final = msgspec.Raw()
@@ -119,8 +118,9 @@ class OpenAIRepair(StreamRepair):
         self._choices: dict[int, _Calls] = {}
         self._changed = False  # the chunk at hand changed this machine, so its like would be treated otherwise
 
-    def _event(self, raw: bytes, frame: Frame) -> bytes:
-        data = frame.data.strip()
+    def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
+        del name  # OpenAI's events have none
+        data = data.strip()
         if data == b"[DONE]":
             return self._done(raw)
         try:

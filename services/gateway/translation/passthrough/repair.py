@@ -32,7 +32,6 @@ from services.gateway.translation.streams.events import Usage
 from services.gateway.translation.streams.faults import NO_DATA, NOT_JSON, TOO_LARGE, TRUNCATED
 from services.gateway.wire.formats import WireFormat
 from services.gateway.wire.mend import BROKEN, mended
-from services.gateway.wire.sse import Frame
 
 _WORTH_A_RUN: Final = 8  # frames; fewer are looked at one by one
 _FIRST: Final = 6  # frames of a stream that are looked at before its first run
@@ -95,7 +94,7 @@ class StreamRepair(ABC):
             # Short answers come in one or two reads; most of such a read is more of what its first frames teach.
             out, data = self._first(data)
         if data:
-            out += self._more(data)
+            out = self._more(data, out)
         if framer.too_large and not self.finished:
             out += self.fail(TOO_LARGE)
         self._settle()
@@ -106,24 +105,25 @@ class StreamRepair(ABC):
 
     def _first(self, data: bytes) -> tuple[bytes, bytes]:
         """Take frames from the head of a read until one of them is a template; return also what follows them."""
-        frames, rest = self._framer.first(data, _FIRST)
-        out = b""
-        for number, frame in enumerate(frames, 1):
+        out, taken = b"", 0
+        for frame in self._framer.first(data, _FIRST):
             out += self._frames([frame])
+            taken += len(frame)
             if self._template is not None:
-                return out, b"".join(frames[number:]) + rest
-        return out, rest
+                break
+        return out, data[taken:]
 
-    def _more(self, data: bytes) -> bytes:
-        """Take frames that may be like the template, and whatever follows those."""
-        template, out = self._template, b""
+    def _more(self, data: bytes, before: bytes) -> bytes:
+        """Take frames that may be like the template, and whatever follows those; returns them behind `before`."""
+        template, run = self._template, b""
         if template is not None and len(data) <= self._limit:
             reach = template.reach(data)
             passed = template.run(data[:reach]) if reach else None
             if passed is not None:
                 self._misses = 0
-                out, data = passed, data[reach:]
-        return out + self._frames(self._framer.cut(data)) if data else out
+                run, data = passed, data[reach:]
+        after = self._frames(self._framer.cut(data)) if data else b""
+        return b"".join((before, run, after)) if before or after else run
 
     def eof(self) -> bytes:
         """Take note that the upstream ended; return what completes the stream, or an error event if it is not whole."""
@@ -186,12 +186,13 @@ class StreamRepair(ABC):
         frame = read_frame(raw)
         if frame is None:  # a comment, or a name without data, which SDKs fail on
             return b"" if _NAMED.search(raw) is not None else self._silent(raw)
+        name, data = frame
         try:
-            return self._event(raw, frame)
+            return self._event(raw, name, data)
         except BROKEN:
-            data = mended(frame.data)
+            data = mended(data)
         try:
-            return self._event(raw, Frame(frame.event, data))
+            return self._event(raw, name, data)
         except BROKEN:
             if self._at_end and self._may_end():  # a `[DONE]` that was cut off
                 return b""
@@ -222,8 +223,8 @@ class StreamRepair(ABC):
             self._template = learn(raw, out, key, literal) or self._template
 
     @abstractmethod
-    def _event(self, raw: bytes, frame: Frame) -> bytes:
-        """Read one event; return it as it came, or repaired, or nothing. Raises one of `BROKEN`."""
+    def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
+        """Read one event; return its raw frame as it came, or repaired, or nothing. Raises one of `BROKEN`."""
 
     @abstractmethod
     def _may_end(self) -> bool:

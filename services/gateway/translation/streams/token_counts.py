@@ -16,7 +16,8 @@ _ABSURD: Final = 1 << 53  # beyond what a JSON number carries exactly
 _NOTHING: Final = Usage()
 
 
-_Said = Annotated[int, msgspec.Meta(ge=0, lt=_ABSURD)] | None
+TokenCount = Annotated[int, msgspec.Meta(ge=0, lt=_ABSURD)]
+_Said = TokenCount | None
 
 
 class _Prompt(msgspec.Struct, gc=False):
@@ -64,6 +65,18 @@ class AnthropicCounts(msgspec.Struct, gc=False):
     output_tokens: _Said = None
     output_tokens_details: None = None
 
+    def over(self, before: Usage | None) -> Usage | None:
+        """Return what it says over what was said before: a number overwrites. None where nothing has been said."""
+        old = _NOTHING if before is None else before
+        found = Usage(
+            input=_first(self.input_tokens, old.input),
+            cache_read=_first(self.cache_read_input_tokens, old.cache_read),
+            cache_write=_first(self.cache_creation_input_tokens, old.cache_write),
+            output=_first(self.output_tokens, old.output),
+            reasoning=old.reasoning,
+        )
+        return None if found == _NOTHING else found
+
     def usage(self) -> Usage | None:
         """Return what it says; None where that is nothing."""
         found = Usage(
@@ -108,12 +121,10 @@ def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
     """
     if not isinstance(usage, dict):
         return before
-    if before is None:
-        try:
-            return msgspec.convert(usage, AnthropicCounts).usage()
-        except msgspec.ValidationError:
-            before = _NOTHING
-    return _read_odd_anthropic(usage, before)
+    try:
+        return msgspec.convert(usage, AnthropicCounts).over(before)
+    except msgspec.ValidationError:
+        return _read_odd_anthropic(usage, _NOTHING if before is None else before)
 
 
 def _read_odd_anthropic(usage: dict[str, Any], old: Usage) -> Usage | None:
