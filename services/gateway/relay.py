@@ -136,8 +136,8 @@ class StreamRelay:
         self._stream.close(out)
         if self._conversion.fault is not None:
             self._end(self._conversion.fault)
-        else:  # the framed end usually comes with this very read, and saves the connection
-            self._wait(_LINGER, self._end, None)
+        elif not self._answer.all_here:  # as it usually is: the framed end comes with this very read
+            self._wait(_LINGER, self._end, None)  # for its connection's sake
 
     def _await_last_word(self) -> None:
         """Complete a settled stream soon, unless more comes; what has not been read has not been awaited."""

@@ -20,6 +20,8 @@ JSON: _Headers = ((b"content-type", b"application/json"),)
 class MemoryAnswer:
     """Implements `UpstreamAnswer`. With a `body` it is complete from the start, else the test calls what follows."""
 
+    all_here = False
+
     def __init__(self, status: int = 200, headers: _Headers = EVENTS, body: bytes | None = None) -> None:
         self.status = status
         self.headers = headers

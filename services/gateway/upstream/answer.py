@@ -42,13 +42,13 @@ class PooledAnswer:
 
     __slots__ = (
         "_closed",
-        "_complete",
         "_failure",
         "_full",
         "_held",
         "_held_bytes",
         "_receiver",
         "_slots",
+        "all_here",
         "arrival",
         "connection",
         "deadline",
@@ -73,14 +73,14 @@ class PooledAnswer:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._full = False  # paused by us, because nobody consumes
-        self._complete = False
+        self.all_here = False
         self._failure: TransportError | None = None
         self._closed = False
 
     # The reader's side: UpstreamAnswer.
 
     def whole(self) -> bytes | None:
-        if not self._complete or self._closed:
+        if not self.all_here or self._closed:
             return None
         held = self._held
         body = held[0] if len(held) == 1 else b"".join(held)
@@ -97,7 +97,7 @@ class PooledAnswer:
         if self._held:
             held, self._held = b"".join(self._held), []
             self.deliver(held)
-        if self._complete:
+        if self.all_here:
             self._tell_end()
         elif self._failure is not None:
             self._tell_failure(self._failure)
@@ -162,7 +162,7 @@ class PooledAnswer:
 
     def complete(self, *, reusable: bool) -> None:
         """Let the connection go, the body being complete; `tell_end` follows once the last bytes are delivered."""
-        self._complete = True
+        self.all_here = True
         self._let_go(reusable=reusable)
 
     def finish(self) -> None:

@@ -27,6 +27,8 @@ _SURPLUS = operator.attrgetter("_httpcore_stream._stream._connection._h11_state"
 class HttpxAnswer:
     """Implements `UpstreamAnswer`. The response is closed before the receiver hears of the end."""
 
+    all_here = False  # httpx2 says so only once it has
+
     def __init__(
         self,
         request: UpstreamRequest,

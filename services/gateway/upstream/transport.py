@@ -105,6 +105,10 @@ class UpstreamAnswer(Protocol):
     def fields(self) -> Mapping[bytes, bytes]:
         """The headers by name; of repeated ones the last."""
 
+    @property
+    def all_here(self) -> bool:
+        """Whether all of the body is known to have come; its end is told right behind what of it is being delivered."""
+
     def whole(self) -> bytes | None:
         """Return the body if all of it has come, in place of `consume`; None says that it is to be consumed."""
 

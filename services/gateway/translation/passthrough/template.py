@@ -97,7 +97,7 @@ class Template(msgspec.Struct, frozen=True, gc=False):
 
     def _changed(self, data: bytes, frames: int) -> bytes:
         if self.removed:
-            short = data.replace(self.removed, b"")
+            short = b"".join(data.split(self.removed))  # which is faster than `replace`
             if len(short) == len(data) - frames * len(self.removed):
                 return short
         text = data[len(self.head) : -len(self.tail)].replace(self.joint, self.new_tail + self.new_head)
