@@ -119,6 +119,7 @@ class DataPath:
                     await asyncio.sleep(0)  # the head is taken before the events come
         while not (self._pool.idle and self._client.cycle.response_complete):  # noqa: ASYNC110 -- as above
             await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the end of the turn, when all is written
         return b"".join(self._out.written)
 
     def settle(self) -> None:

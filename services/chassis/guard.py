@@ -41,6 +41,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from services.chassis.corked import CorkedTransport
 from services.chassis.direct import DirectCycle, Serve
 from services.chassis.http_guard.head import BARE, Head, examine, too_large
 from services.chassis.http_guard.limits import Refusal
@@ -79,7 +80,7 @@ class GuardProtocol(TimedProtocol):
     # The connection's events
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        super().connection_made(transport)
+        super().connection_made(CorkedTransport(transport, self.guard.cork, self.loop))
         self.since = self.loop.time()
         if len(self.connections) > self.limits.connections:
             self.guard.refusals["connections"] += 1

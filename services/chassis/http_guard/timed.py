@@ -14,6 +14,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from services.chassis.corked import Cork
 from services.chassis.direct import DirectRoute
 from services.chassis.http_guard.limits import GuardLimits
 from services.chassis.http_guard.sweeper import Sweeper
@@ -40,6 +41,7 @@ class Guard:
         self.direct = direct or {}
         self.error_writer = error_writer
         self.closing = False  # every answer from now on is the last of its connection
+        self.cork = Cork()
         self.refusals: Counter[str] = Counter()  # by status, or by the reason a connection was closed without one
         self._sweeper: Sweeper | None = None
 
