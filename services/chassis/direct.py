@@ -80,9 +80,9 @@ class DirectCycle:
         transport: asyncio.Transport,
         flow: FlowControl,
         tasks: set[asyncio.Task[None]],
+        loop: asyncio.AbstractEventLoop,
         on_response: Callable[[], None],
         *,
-        loop: asyncio.AbstractEventLoop,
         keep_alive: bool,
     ) -> None:
         self._serve: Serve | None = serve  # until it has begun

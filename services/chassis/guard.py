@@ -241,13 +241,7 @@ class GuardProtocol(TimedProtocol):
 
     def _begin_directly(self, serve: Serve, *, keep_alive: bool) -> DirectCycle:
         cycle = DirectCycle(
-            serve,
-            self.transport,
-            self.flow,
-            self.tasks,
-            self.on_response_complete,
-            loop=self.loop,
-            keep_alive=keep_alive,
+            serve, self.transport, self.flow, self.tasks, self.loop, self.on_response_complete, keep_alive=keep_alive
         )
         self.cycle = cycle  # type: ignore[assignment]  # it has what the protocol uses of one
         self.running = self.direct = cycle
