@@ -3,7 +3,7 @@ A client's transport whose writes wait for the end of the event loop's turn and 
 
 A write wakes who waits at the other end of the socket. Between the work for one client and the work for the next it
 wakes a reader on this machine (a client beside us, a proxy in front) each time anew; in a row it finds the reader
-awake. That is a sixth of what an event of one of a hundred streams costs. What is written to one client in the same
+awake. What is written to one client in the same
 turn goes out as one piece.
 
     state    write, less than `_LARGE` waits   write, more waits   end of the turn   close, write_eof      abort
@@ -16,7 +16,6 @@ So little waits, and never longer than a turn; a client that does not read is no
 import asyncio
 import contextvars
 import logging
-from collections.abc import Iterable
 from typing import Any, Final
 
 _LARGE: Final = 64 * 1024  # bytes that go out at once
@@ -53,10 +52,6 @@ class CorkedTransport(asyncio.Transport):
         "_size",
         "_transport",
         "_unsent",
-        "get_extra_info",
-        "is_closing",
-        "pause_reading",
-        "resume_reading",
     )
 
     def __init__(self, transport: asyncio.Transport, cork: Cork, loop: asyncio.AbstractEventLoop) -> None:
@@ -66,11 +61,6 @@ class CorkedTransport(asyncio.Transport):
         self._loop = loop
         self._unsent: list[bytes] = []
         self._size = 0  # of these
-        # Called for every request, so without a function of ours.
-        self.is_closing = transport.is_closing  # type: ignore[method-assign]
-        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
-        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
-        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
 
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
         """Send this at the end of the turn, or at once if it is much."""
@@ -88,14 +78,13 @@ class CorkedTransport(asyncio.Transport):
     def flush(self) -> None:
         """Send what waits."""
         data = b"".join(self._unsent)
-        self._unsent.clear()
-        self._size = 0
-        if data and not self.is_closing():
+        self._forget()
+        if data and not self._transport.is_closing():
             self._transport.write(data)
 
-    def writelines(self, list_of_data: "Iterable[bytes | bytearray | memoryview[Any]]") -> None:
-        """Send these as one piece."""
-        self.write(b"".join(list_of_data))
+    def _forget(self) -> None:
+        self._unsent.clear()
+        self._size = 0
 
     def close(self) -> None:
         """Send what waits, then close."""
@@ -104,7 +93,7 @@ class CorkedTransport(asyncio.Transport):
 
     def abort(self) -> None:
         """Drop what waits and the connection."""
-        self._unsent.clear()
+        self._forget()
         self._transport.abort()
 
     def can_write_eof(self) -> bool:
@@ -123,6 +112,18 @@ class CorkedTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._transport.set_write_buffer_limits(high, low)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
 
     def is_reading(self) -> bool:
         return self._transport.is_reading()

@@ -24,12 +24,12 @@ from typing import Any, Final, Protocol
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from services.chassis.header_lines import header_lines
+
 _log = logging.getLogger(__name__)
 
-_CONTROLS: Final = bytes({*range(0x20), 0x7F} - set(b"\t"))
 _LENGTH: Final = b"content-length"
 _NAME_OF: Final = itemgetter(0)
-_COLON: Final = b": ".join
 
 Headers = dict[bytes, bytes]  # by name in lower case; of repeated ones the last
 Serve = Callable[["DirectCycle"], Coroutine[Any, Any, None]]
@@ -186,9 +186,7 @@ class DirectCycle:
         self.started = True
         pairs = tuple(headers)
         self._chunked = _LENGTH not in map(_NAME_OF, pairs)
-        head = STATUS_LINE[status] + b"\r\n".join([*map(_COLON, pairs), b""])
-        if len(head.translate(None, _CONTROLS)) != len(head) - 2 * len(pairs) - 2:
-            raise ValueError("a header of the answer holds a control character")
+        head = STATUS_LINE[status] + header_lines(pairs)
         end = b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"
         self._head = head + end if self.keep_alive else head + b"connection: close\r\n" + end
 

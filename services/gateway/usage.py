@@ -235,8 +235,9 @@ class StreamMeter(_Meter):
         frame = read_frame(raw) if _KEY in raw else None
         if frame is None:
             return
+        _, data = frame
         try:
-            event = _decode_event(mended(frame[1]))
+            event = _decode_event(mended(data))
         except BROKEN:
             return
         if self._format is WireFormat.OPENAI:

@@ -17,7 +17,6 @@ request sent completely and with the upstream's consent (`connection`, HTTP vers
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol, cast
 
 import httptools
@@ -115,7 +114,6 @@ class Connection(asyncio.BufferedProtocol):
         "_used",
         "_write_paused",
         "dead",
-        "get_buffer",
         "on_body",
         "stirred",
     )
@@ -128,9 +126,6 @@ class Connection(asyncio.BufferedProtocol):
         self._keeper = keeper
         self._clock = clock
         self._buffer = read_buffer() if buffer is None else buffer
-        # Whatever size is suggested, the same buffer, so that a read brings only so much (promises.md P-44, P-71). The
-        # suggestion is a default that is never needed: no Python frame for each read.
-        self.get_buffer = partial({None: self._buffer}.get, None)  # type: ignore[method-assign, assignment]
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append  # httptools calls it per chunk: no Python frame for each
         self._parser = httptools.HttpResponseParser(self)
@@ -242,6 +237,10 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint  # always the same, so that a read brings only so much (promises.md P-44, P-71)
+        return self._buffer
+
     def buffer_updated(self, nbytes: int) -> None:
         self.data_received(self._buffer[:nbytes].tobytes())
 
@@ -264,13 +263,14 @@ class Connection(asyncio.BufferedProtocol):
             del pieces[self._last_piece :]
         body = b"".join(pieces)  # which is the piece itself where there is one
         pieces.clear()
-        total = self._body_bytes + len(body)
-        if body and self._body_open and not self._complete and self._fault is None and total <= self._limits.body:
-            self._body_bytes = total  # what nearly every read of a stream is: more of the body
+        if body and self._body_open:  # written out, because nearly every read of a stream is that
             self._framing_bytes = 0
-            answer.deliver(body)
-            return
-        self._count(self._received, len(body))
+            self._body_bytes += len(body)
+            if self._body_bytes > self._limits.body:
+                self._complete = False
+                self._fault = AnswerTooLarge(f"the body of the upstream's answer exceeds {self._limits.body} bytes")
+        else:
+            self._count_rest()
         if self._complete:
             self._end(answer, body)
             return
@@ -329,20 +329,16 @@ class Connection(asyncio.BufferedProtocol):
         elif self._fault is None:
             self._fault = ProtocolViolation(f"the upstream's answer is not valid HTTP/1.1: {error}")
 
-    def _count(self, received: int, body: int) -> None:
-        """Hold the limits on what no callback counts: unfinished heads, chunk framing, trailers."""
-        limits = self._limits
+    def _count_rest(self) -> None:
+        """Hold the limit on what brings no body and no callback counts: unfinished heads, chunk framing, trailers."""
+        limit = self._limits.headers
         if not self._body_open:
-            self._head_bytes += received
-            if self._head_bytes > limits.headers and self._fault is None:
-                self._fault = AnswerTooLarge(f"the headers of the upstream's answer exceed {limits.headers} bytes")
+            self._head_bytes += self._received
+            if self._head_bytes > limit and self._fault is None:
+                self._fault = AnswerTooLarge(f"the headers of the upstream's answer exceed {limit} bytes")
             return
-        self._body_bytes += body
-        self._framing_bytes = 0 if body else self._framing_bytes + received
-        if self._body_bytes > limits.body:
-            self._complete = False
-            self._fault = AnswerTooLarge(f"the body of the upstream's answer exceeds {limits.body} bytes")
-        elif self._framing_bytes > limits.headers and not self._complete and self._fault is None:
+        self._framing_bytes += self._received
+        if self._framing_bytes > limit and not self._complete and self._fault is None:
             self._fault = AnswerTooLarge("the upstream sends chunk extensions or trailers without end")
 
     def on_message_begin(self) -> None:

@@ -30,7 +30,7 @@ from services.chassis.process import Tasks
 from services.gateway.upstream.framing import check_head
 from services.gateway.upstream.httpx_answer import HttpxAnswer
 from services.gateway.upstream.httpx_errors import translate
-from services.gateway.upstream.request_head import announces_length, header_lines
+from services.gateway.upstream.request_head import announces_length, own_lines
 from services.gateway.upstream.transport import (
     ConnectFailed,
     ConnectionLost,
@@ -123,7 +123,7 @@ class HttpxTransport:
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> UpstreamAnswer:
-        header_lines(request)  # for its refusals
+        own_lines(request)  # for its refusals
         if self._closed:
             raise ConnectFailed("the transport is closed")
         deadline = asyncio.get_running_loop().time() + request.timeouts.total

@@ -10,13 +10,12 @@ import re
 from collections.abc import Sequence
 from operator import itemgetter
 
+from services.chassis.header_lines import header_lines
 from services.gateway.upstream.transport import HeaderBlock, Origin, ProtocolViolation, UpstreamRequest
 
 _PATH = re.compile(rb"/[!-~]*")
 _NAME = re.compile(rb"(?!(?i:host|content-length|connection|transfer-encoding)\Z)[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NAME_OF = itemgetter(0)
-_COLON = b": ".join
-_CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t"))
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})  # an empty body of these is not announced (RFC 9110, 8.6)
 
 
@@ -25,7 +24,7 @@ def _is_free_name(name: bytes) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def header_lines(request: UpstreamRequest) -> bytes:
+def own_lines(request: UpstreamRequest) -> bytes:
     """Return the request's own headers as lines; raise `ProtocolViolation` where one would break the framing."""
     _check_start(request.method, request.path)
     return request.fixed.lines + _lines(request.headers)
@@ -47,10 +46,10 @@ def _check_start(method: str, path: bytes) -> None:
 def _lines(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     if not all(map(_is_free_name, map(_NAME_OF, headers))):
         raise ProtocolViolation("a header of the request is not a token, or belongs to the framing")
-    lines = b"\r\n".join([*map(_COLON, headers), b""])
-    if len(lines.translate(None, _CONTROLS)) != len(lines) - 2 * len(headers):  # two per line are ours
-        raise ProtocolViolation("a header of the request holds a line break or a control character")
-    return lines
+    try:
+        return header_lines(headers)
+    except ValueError as error:
+        raise ProtocolViolation(f"the request cannot be written: {error}") from None
 
 
 def announces_length(request: UpstreamRequest) -> bool:
@@ -68,6 +67,6 @@ class HeadWriter:
 
     def write(self, request: UpstreamRequest) -> bytes:
         """Return request line and headers with the empty line; raise `ProtocolViolation`."""
-        lines = header_lines(request)
+        lines = own_lines(request)
         end = b"content-length: %d\r\n\r\n" % len(request.body) if announces_length(request) else b"\r\n"
         return b"".join((request.method.encode(), b" ", request.path, self._host, lines, end))

@@ -98,12 +98,12 @@ class AnthropicRepair(StreamRepair):
     def _known(self, raw: bytes, name: bytes, data: bytes, kind: str, event: _Event) -> bytes:
         mended: bytes | None = None
         if kind == "message_start":
-            counts = anthropic_rewrite.whole_start(data)
+            counts = anthropic_rewrite.counts_of_start(data)
             if counts is None:
                 self._count(_member(event.message, "usage"))
                 mended = anthropic_rewrite.message_start(data)
             else:
-                self.usage = counts.over(self.usage)
+                self.usage = counts.usage(self.usage)
         elif kind == "content_block_start":
             self._open_block = event.index
             mended = anthropic_rewrite.block_start(data)
@@ -111,12 +111,12 @@ class AnthropicRepair(StreamRepair):
             self._open_block = None
         elif kind == "message_delta":
             self._stop_seen = self._stop_seen or _says_stop(event.delta)
-            counts = anthropic_rewrite.whole_delta(data)
+            counts = anthropic_rewrite.counts_of_delta(data)
             if counts is None:
                 self._count(event.usage)
                 mended = anthropic_rewrite.message_delta(data, self.usage)
             else:
-                self.usage = counts.over(self.usage)
+                self.usage = counts.usage(self.usage)
         elif kind == "message_stop" and not self.begun:
             return self.fail(NO_DATA)
         right = kind.encode()

@@ -1,5 +1,6 @@
 """
-Repairs one Anthropic event: each function returns the event's JSON with what was missing, or None if nothing was.
+Repairs one Anthropic event: `message_start`, `block_start` and `message_delta` return the event's JSON with what was
+missing, or None if nothing was. `counts_of_…` read those that lack nothing, which is nearly all, in one go.
 
 Values that are not changed keep their bytes; only the objects around them are written anew.
 """
@@ -56,7 +57,7 @@ _MESSAGE: Final = {
 _ZERO: Final = msgspec.Raw(b"0")
 
 
-def whole_start(data: bytes) -> AnthropicCounts | None:
+def counts_of_start(data: bytes) -> AnthropicCounts | None:
     """Return the counts of a message_start that lacks nothing; None of one that may lack something."""
     try:
         return _decode_start(data).message.usage
@@ -64,7 +65,7 @@ def whole_start(data: bytes) -> AnthropicCounts | None:
         return None
 
 
-def whole_delta(data: bytes) -> AnthropicCounts | None:
+def counts_of_delta(data: bytes) -> AnthropicCounts | None:
     """Return the counts of a message_delta that lacks nothing; None of one that may lack something."""
     try:
         return _decode_delta(data).usage

@@ -29,6 +29,10 @@ class _Completion(msgspec.Struct, gc=False):
     reasoning_tokens: _Said = None
 
 
+class _Thinking(msgspec.Struct, gc=False):
+    thinking_tokens: _Said = None
+
+
 class OpenAICounts(msgspec.Struct, gc=False):
     """A `usage` object whose every number is one."""
 
@@ -63,27 +67,17 @@ class AnthropicCounts(msgspec.Struct, gc=False):
     cache_read_input_tokens: _Said = None
     cache_creation_input_tokens: _Said = None
     output_tokens: _Said = None
-    output_tokens_details: None = None
+    output_tokens_details: _Thinking | None = None
 
-    def over(self, before: Usage | None) -> Usage | None:
+    def usage(self, before: Usage | None = None) -> Usage | None:
         """Return what it says over what was said before: a number overwrites. None where nothing has been said."""
-        old = _NOTHING if before is None else before
+        old, details = before or _NOTHING, self.output_tokens_details
         found = Usage(
             input=_first(self.input_tokens, old.input),
             cache_read=_first(self.cache_read_input_tokens, old.cache_read),
             cache_write=_first(self.cache_creation_input_tokens, old.cache_write),
             output=_first(self.output_tokens, old.output),
-            reasoning=old.reasoning,
-        )
-        return None if found == _NOTHING else found
-
-    def usage(self) -> Usage | None:
-        """Return what it says; None where that is nothing."""
-        found = Usage(
-            input=self.input_tokens,
-            cache_read=self.cache_read_input_tokens,
-            cache_write=self.cache_creation_input_tokens,
-            output=self.output_tokens,
+            reasoning=_first(None if details is None else details.thinking_tokens, old.reasoning),
         )
         return None if found == _NOTHING else found
 
@@ -93,24 +87,21 @@ def read_openai(usage: Any) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     try:
-        return msgspec.convert(usage, OpenAICounts).usage()
+        counts = msgspec.convert(usage, OpenAICounts)
     except msgspec.ValidationError:
-        return _read_odd_openai(usage)
+        counts = _odd_openai(usage)
+    return counts.usage()
 
 
-def _read_odd_openai(usage: dict[str, Any]) -> Usage | None:
-    details = _object(usage, "prompt_tokens_details")
-    prompt = _count(usage, "prompt_tokens")
-    read = _first(_count(details, "cached_tokens"), _count(usage, "prompt_cache_hit_tokens"))
-    write = _count(details, "cache_write_tokens")
-    found = Usage(
-        input=None if prompt is None else max(0, prompt - (read or 0) - (write or 0)),
-        cache_read=read,
-        cache_write=write,
-        output=_count(usage, "completion_tokens"),
-        reasoning=_count(_object(usage, "completion_tokens_details"), "reasoning_tokens"),
+def _odd_openai(usage: dict[str, Any]) -> OpenAICounts:
+    details, completion = _object(usage, "prompt_tokens_details"), _object(usage, "completion_tokens_details")
+    return OpenAICounts(
+        prompt_tokens=_count(usage, "prompt_tokens"),
+        completion_tokens=_count(usage, "completion_tokens"),
+        prompt_cache_hit_tokens=_count(usage, "prompt_cache_hit_tokens"),
+        prompt_tokens_details=_Prompt(_count(details, "cached_tokens"), _count(details, "cache_write_tokens")),
+        completion_tokens_details=_Completion(_count(completion, "reasoning_tokens")),
     )
-    return None if found == _NOTHING else found
 
 
 def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
@@ -122,20 +113,20 @@ def read_anthropic(usage: Any, before: Usage | None) -> Usage | None:
     if not isinstance(usage, dict):
         return before
     try:
-        return msgspec.convert(usage, AnthropicCounts).over(before)
+        counts = msgspec.convert(usage, AnthropicCounts)
     except msgspec.ValidationError:
-        return _read_odd_anthropic(usage, _NOTHING if before is None else before)
+        counts = _odd_anthropic(usage)
+    return counts.usage(before)
 
 
-def _read_odd_anthropic(usage: dict[str, Any], old: Usage) -> Usage | None:
-    found = Usage(
-        input=_first(_count(usage, "input_tokens"), old.input),
-        cache_read=_first(_count(usage, "cache_read_input_tokens"), old.cache_read),
-        cache_write=_first(_count(usage, "cache_creation_input_tokens"), old.cache_write),
-        output=_first(_count(usage, "output_tokens"), old.output),
-        reasoning=_first(_count(_object(usage, "output_tokens_details"), "thinking_tokens"), old.reasoning),
+def _odd_anthropic(usage: dict[str, Any]) -> AnthropicCounts:
+    return AnthropicCounts(
+        input_tokens=_count(usage, "input_tokens"),
+        cache_read_input_tokens=_count(usage, "cache_read_input_tokens"),
+        cache_creation_input_tokens=_count(usage, "cache_creation_input_tokens"),
+        output_tokens=_count(usage, "output_tokens"),
+        output_tokens_details=_Thinking(_count(_object(usage, "output_tokens_details"), "thinking_tokens")),
     )
-    return None if found == _NOTHING else found
 
 
 def write_openai(usage: Usage) -> bytes:
