@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from services.chassis.health import Health
+from services.chassis.large_pages import use_large_pages
 from services.chassis.process import Watchdog, freeze_garbage
 from services.chassis.site import Listener, Site
 
@@ -167,6 +168,7 @@ async def serve(
         if watch is not None:
             watch.start()
         try:
+            use_large_pages()  # before anybody is served: it takes some 30 ms
             await server.start()
             freeze_garbage()
             _log.info("serving on %s", ", ".join(site.address for site in server.sites))
