@@ -119,6 +119,16 @@ class Haproxy(Server):
         return Process(["haproxy", "-db", "-f", self.file("haproxy.cfg", HAPROXY, port=port)], port, self.log)
 
 
+class Floor(Server):
+    """The least that a relay in Python can do."""
+
+    def start(self) -> Process:
+        """Return a process to be entered."""
+        port = free_port()
+        command = [sys.executable, "-m", "bench.floor", str(port), str(self.mock), CLIENT_KEY, UPSTREAM_KEY]
+        return Process(command, port, self.log, environment=clean_environment(PYTHONPATH=str(PROJECT)), directory=RUN)
+
+
 class Gateway(Server):
     """This gateway, one process, with authentication, routing, accounting and the request log on."""
 
@@ -194,6 +204,7 @@ def yardsticks(mock: int) -> list[Subject]:
         ),
         Subject("haproxy", "haproxy, 1 thread", Haproxy("haproxy", mock), "anthropic", passes_bytes=True),
         Subject("nginx", "nginx, 1 worker", Nginx("nginx", mock), "anthropic", passes_bytes=True),
+        Subject("floor", "a relay in Python, bare", Floor("floor", mock), "anthropic", passes_bytes=True),
     ]
 
 
