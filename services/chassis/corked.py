@@ -3,12 +3,12 @@ A client's transport whose writes wait for the end of the event loop's turn and 
 
 A write wakes who waits at the other end of the socket. Between the work for one client and the work for the next it
 wakes a reader on this machine (a client beside us, a proxy in front) each time anew; in a row it finds the reader
-awake. What is written to one client in the same
-turn goes out as one piece.
+awake. What is written to one client in the same turn goes out as one piece. Where only one request is served there
+is nobody to go in a row with, and what it says leaves at once.
 
-    state    write, less than `_LARGE` waits   write, more waits   end of the turn   close, write_eof      abort
-    empty    waiting                           sent: empty         -                 passed on             passed on
-    waiting  waiting                           sent: empty         sent: empty       sent, then passed on  dropped
+    state    write, alone   write, little   write, `_LARGE` waits   end of the turn   close, write_eof      abort
+    empty    sent: empty    waiting         sent: empty             -                 passed on             passed on
+    waiting  waiting        waiting         sent: empty             sent: empty       sent, then passed on  dropped
 
 So little waits, and never longer than a turn; a client that does not read is noticed when its part is sent.
 """
@@ -16,6 +16,7 @@ So little waits, and never longer than a turn; a client that does not read is no
 import asyncio
 import contextvars
 import logging
+from collections.abc import Sized
 from typing import Any, Final
 
 _LARGE: Final = 64 * 1024  # bytes that go out at once
@@ -49,23 +50,31 @@ class CorkedTransport(asyncio.Transport):
     __slots__ = (
         "_cork",
         "_loop",
+        "_served",
         "_size",
         "_transport",
         "_unsent",
     )
 
-    def __init__(self, transport: asyncio.Transport, cork: Cork, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, cork: Cork, loop: asyncio.AbstractEventLoop, served: Sized
+    ) -> None:
+        """`served` are the requests that are under way on all connections."""
         super().__init__()
         self._transport = transport
         self._cork = cork
         self._loop = loop
+        self._served = served
         self._unsent: list[bytes] = []
         self._size = 0  # of these
 
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
-        """Send this at the end of the turn, or at once if it is much."""
+        """Send this at the end of the turn, or at once if it is much or nobody else is served."""
         unsent = self._unsent
         if not unsent:
+            if len(self._served) < 2:
+                self._transport.write(data)
+                return
             cork = self._cork
             if not cork.waiting:
                 cork.pull_soon(self._loop)

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _LENGTH: Final = b"content-length"
 _NAME_OF: Final = itemgetter(0)
+_NAME: Final = "request"  # of every task: a name for each would be written down and never read
 
 Headers = dict[bytes, bytes]  # by name in lower case; of repeated ones the last
 Serve = Callable[["DirectCycle"], Coroutine[Any, Any, None]]
@@ -39,10 +40,27 @@ class ClientGone(Exception):
     """The client left before its request was complete."""
 
 
+class RequestHead:
+    """
+    What a request begins with; a client that says the same head again is given the same object.
+
+    `headers` lack the body's length, which is the guard's own business and the one thing that differs. `memo` is the
+    route's: what it has found out about this head, None at first.
+    """
+
+    __slots__ = ("headers", "memo", "method", "path")
+
+    def __init__(self, method: bytes, path: bytes, headers: Headers) -> None:
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.memo: Any = None
+
+
 class DirectRoute(Protocol):
     """What a listener names for a path."""
 
-    def admit(self, method: bytes, path: bytes, headers: Headers, peer: str | None) -> Serve | None:
+    def admit(self, head: RequestHead, peer: str | None) -> Serve | None:
         """Return what serves this request; None sends it to the application. Must not raise."""
 
 
@@ -138,7 +156,7 @@ class DirectCycle:
         if serve is None:
             return
         # A context of its own, because asyncio may leak one request's into the next (promises.md D10).
-        self.task = task = self._loop.create_task(serve(self), context=contextvars.Context())
+        self.task = task = asyncio.Task(serve(self), loop=self._loop, name=_NAME, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._served)
 

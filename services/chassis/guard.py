@@ -42,7 +42,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from uvicorn.server import ServerState
 
 from services.chassis.corked import CorkedTransport
-from services.chassis.direct import DirectCycle, Serve
+from services.chassis.direct import DirectCycle, RequestHead, Serve
 from services.chassis.http_guard.head import BARE, Head, examine, too_large
 from services.chassis.http_guard.limits import Refusal
 from services.chassis.http_guard.repeated import RepeatedHead, learn
@@ -69,6 +69,7 @@ class GuardProtocol(TimedProtocol):
         super().__init__(guard, config, server_state, app_state, loop)
         self.running: AnyCycle | None = None  # the request being answered; `cycle` is the one parsed last
         self.direct: DirectCycle | None = None  # `cycle`, if it is one that is served without ASGI
+        self.asked: RequestHead | None = None  # what the last one of these began with
         self.head = BARE
         self.head_bytes = 0  # of an unfinished head
         self.payload = 0
@@ -80,7 +81,7 @@ class GuardProtocol(TimedProtocol):
     # The connection's events
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        super().connection_made(CorkedTransport(transport, self.guard.cork, self.loop))
+        super().connection_made(CorkedTransport(transport, self.guard.cork, self.loop, self.tasks))
         self.since = self.loop.time()
         if len(self.connections) > self.limits.connections:
             self.guard.refusals["connections"] += 1
@@ -125,8 +126,7 @@ class GuardProtocol(TimedProtocol):
         body = known.body(data)
         if body is None:
             return False
-        headers = {**known.headers, b"content-length": b"%d" % len(body)}
-        serve = known.route.admit(b"POST", known.path, headers, self.client[0] if self.client else None)
+        serve = known.route.admit(known.head, self.client[0] if self.client else None)
         if serve is None:
             return False
         cycle = self._begin_directly(serve, keep_alive=not self.guard.closing)
@@ -137,19 +137,12 @@ class GuardProtocol(TimedProtocol):
         return True
 
     def _learn(self, data: bytes) -> None:
-        cycle, head = self.cycle, self.head
-        if self.phase != DONE or not cycle.keep_alive or not head.length:
+        head, asked = self.head, self.asked
+        if self.phase != DONE or asked is None or not self.cycle.keep_alive or not head.length:
             return
         self.lessons += 1
-        path = self.url.partition(b"?")[0]
-        self.repeated = learn(
-            data,
-            path=path,
-            headers=dict(self.headers),
-            length=head.length,
-            limit=head.limit,
-            route=self.guard.direct[path],
-        )
+        route = self.guard.direct[asked.path]
+        self.repeated = learn(data, asked, length=head.length, limit=head.limit, route=route)
 
     def _stopped(self, error: Exception) -> None:
         # What a callback raised comes out of the parser as the context of the parser's own error.
@@ -232,8 +225,9 @@ class GuardProtocol(TimedProtocol):
         head = self.head
         if route is None or head.expects or head.upgrade:  # rare ways to begin, which the application's cycle knows
             return False
-        peer = self.client[0] if self.client else None
-        serve = route.admit(method, path, headers, peer)
+        headers.pop(b"content-length", None)
+        self.asked = RequestHead(method, path, headers)
+        serve = route.admit(self.asked, self.client[0] if self.client else None)
         if serve is None:
             return False
         _ = self._begin_directly(serve, keep_alive=keep_alive)

@@ -28,7 +28,7 @@ from services.gateway.translation.streams.reader import StreamReader
 from services.gateway.translation.streams.write_anthropic import AnthropicWriter, write_anthropic_batch
 from services.gateway.translation.streams.write_openai import OpenAIWriter, write_openai_batch
 from services.gateway.translation.streams.write_responses import ResponsesWriter, write_responses_batch
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import OPENAI, RESPONSES, WireFormat
 
 
 class Conversion(Protocol):
@@ -96,7 +96,7 @@ def stream_conversion(pair: Pair) -> Conversion:
     """Return the machine for an answer that is an event stream."""
     if pair.client is not pair.upstream:
         return StreamConversion(_reader(pair), _writer(pair))
-    if pair.client is WireFormat.OPENAI:
+    if pair.client is OPENAI:
         return OpenAIRepair(
             pair.request_id,
             include_usage=pair.context.include_usage,
@@ -146,27 +146,27 @@ def _whole(pair: Pair, events: Iterable[Event]) -> WholeBody | Fault:
 
 
 def _write_whole(pair: Pair, answer: Answer) -> bytes:
-    if pair.client is WireFormat.OPENAI:
+    if pair.client is OPENAI:
         return write_openai_batch(answer, pair.context, created=pair.created)
-    if pair.client is WireFormat.RESPONSES:
+    if pair.client is RESPONSES:
         return write_responses_batch(answer, pair.context, created=pair.created)
     return write_anthropic_batch(answer, pair.context)
 
 
 def _events_of_body(pair: Pair, body: bytes) -> list[Event]:
-    read = read_openai_batch if pair.upstream is WireFormat.OPENAI else read_anthropic_batch
+    read = read_openai_batch if pair.upstream is OPENAI else read_anthropic_batch
     return read(body, pair.context, pair.new_id, fault_of=partial(_fault_of, pair))
 
 
 def _reader(pair: Pair) -> StreamReader:
-    reader = OpenAIReader if pair.upstream is WireFormat.OPENAI else AnthropicReader
+    reader = OpenAIReader if pair.upstream is OPENAI else AnthropicReader
     return reader(pair.context, pair.new_id, fault_of=partial(_fault_of, pair), limit=pair.event_limit)
 
 
 def _writer(pair: Pair) -> Writer:
-    if pair.client is WireFormat.OPENAI:
+    if pair.client is OPENAI:
         return OpenAIWriter(pair.context, created=pair.created, request_id=pair.request_id)
-    if pair.client is WireFormat.RESPONSES:
+    if pair.client is RESPONSES:
         return ResponsesWriter(pair.context, created=pair.created, request_id=pair.request_id)
     return AnthropicWriter(pair.context, request_id=pair.request_id, input_tokens_estimate=pair.input_tokens)
 

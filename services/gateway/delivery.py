@@ -118,7 +118,7 @@ class _Delivery:
         headers = [
             *self._call.head,
             *self._answer_headers,
-            (b"x-zcode-overhead-ms", b"%.2f" % (observation.overhead * 1000)),
+            (b"x-zcode-overhead-ms", b"%d.%02d" % divmod(int(observation.overhead * 100_000 + 0.5), 100)),
         ]
         if self._preparation.dropped:
             headers.append((b"x-zcode-dropped-params", ", ".join(self._preparation.dropped).encode("ascii", "replace")))

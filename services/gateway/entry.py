@@ -10,12 +10,14 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
-from services.chassis.direct import DirectCycle, DirectRoute, Headers, Serve
+import msgspec
+
+from services.chassis.direct import DirectCycle, DirectRoute, Headers, RequestHead, Serve
 from services.chassis.process import Tasks
 from services.gateway.cors import Cors
 from services.gateway.downstream import AsgiDownstream, Message, Receive, Send
 from services.gateway.guard import ClientKeys, peer_of, presented_key
-from services.gateway.inbound import Inbound
+from services.gateway.inbound import Inbound, Wishes, wishes_of
 from services.gateway.rescue import dialect_of_path, fault_of_exception, write_error
 from services.gateway.translation.own_faults import bad_request, method_not_allowed
 
@@ -23,6 +25,14 @@ HotRoute = Callable[[Inbound], Coroutine[Any, Any, None]]
 Framework = Callable[[Any, Any, Any], Awaitable[None]]
 
 _PROBED: Final = ("GET", "HEAD")  # Claude Code asks for `/` to see whether somebody is there
+
+
+class _Known(msgspec.Struct, frozen=True, gc=False):
+    """What a head says to this gateway, whoever says it and how often."""
+
+    key: bytes | None
+    cors: tuple[tuple[bytes, bytes], ...]
+    wishes: Wishes
 
 
 class Entry:
@@ -49,17 +59,26 @@ class Entry:
         """Return the hot routes for a listener that serves them without ASGI."""
         return {path.encode("ascii"): _DirectRoute(self, path, route) for path, route in self.hot.items()}
 
-    def admitted(self, path: str, headers: Headers, peer: str | None) -> Inbound | None:
+    def admitted(self, path: str, head: RequestHead, peer: str | None) -> Inbound | None:
         """Return a request whose caller is known; None for one that `__call__` has to refuse, in its own words."""
-        inbound = Inbound("POST", path, headers, time.monotonic())
-        if self._hosts and inbound.headers.get(b"host") not in self._hosts:
+        begun_at = time.monotonic()
+        headers = head.headers
+        if self._hosts and headers.get(b"host") not in self._hosts:
             return None
         try:
-            inbound.caller = self._keys.caller_of(presented_key(inbound.headers), peer)
+            known: _Known | None = head.memo
+            if known is None:
+                known = head.memo = self._read(headers)
+            caller = self._keys.caller_of(known.key, peer)
         except Exception:  # noqa: BLE001  # whatever it is, `__call__` meets it again and writes an answer
             return None
-        inbound.cors = self._cors.answer_headers(inbound.headers)
+        inbound = Inbound("POST", path, headers, begun_at, known.wishes)
+        inbound.caller = caller
+        inbound.cors = known.cors
         return inbound
+
+    def _read(self, headers: Headers) -> _Known:
+        return _Known(presented_key(headers), self._cors.answer_headers(headers), wishes_of(headers))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request or the server's lifespan."""
@@ -120,11 +139,11 @@ class _DirectRoute:
         self._path = path
         self._route = route
 
-    def admit(self, method: bytes, path: bytes, headers: Headers, peer: str | None) -> Serve | None:  # noqa: ARG002
+    def admit(self, head: RequestHead, peer: str | None) -> Serve | None:
         """Admit a POST of a known caller."""
-        if method != b"POST":
+        if head.method != b"POST":
             return None
-        inbound = self._entry.admitted(self._path, headers, peer)
+        inbound = self._entry.admitted(self._path, head, peer)
         if inbound is None:
             return None
         route = self._route

@@ -35,6 +35,9 @@ class _State(Enum):
     CLOSED = 3
 
 
+_HELD, _OPEN, _CLOSED = _State  # see wire.formats on members of an Enum
+
+
 class EventStream:
     """The client's end of a streamed answer."""
 
@@ -54,7 +57,7 @@ class EventStream:
         self._open_at = now + hold
         self._ping = ping
         self._next_ping = now + hold
-        self._state = _State.HELD
+        self._state = _HELD
         self._conversion: Conversion | None = None
         self._interrupt: Callable[[], None] = _nobody
         self.coded = False  # the body is compressed as the upstream sent it: nothing of ours can be put into it
@@ -64,12 +67,12 @@ class EventStream:
     @property
     def held(self) -> bool:
         """Whether a failure can still become an HTTP status."""
-        return self._state is _State.HELD
+        return self._state is _HELD
 
     @property
     def closed(self) -> bool:
         """Whether the client's stream has ended."""
-        return self._state is _State.CLOSED
+        return self._state is _CLOSED
 
     def attach(self, conversion: Conversion) -> None:
         """Say which machine's stream this is, for keep-alives in the right place."""
@@ -91,10 +94,10 @@ class EventStream:
 
     def tick(self, now: float) -> None:
         """Open a stream that was held long enough, and keep a silent one alive. Called about once a second."""
-        if self._state is _State.CLOSED or now < self._next_ping:
+        if self._state is _CLOSED or now < self._next_ping:
             return
         self._next_ping = now + self._ping
-        if self._state is _State.HELD:
+        if self._state is _HELD:
             self._open()
         if self.coded:
             return
@@ -104,7 +107,7 @@ class EventStream:
     def write(self, data: bytes, now: float) -> bool:
         """Pass a part of the stream on; False asks to hold the upstream back."""
         self._next_ping = now + self._ping
-        if self._state is _State.HELD:
+        if self._state is _HELD:
             self.first_event_at = now
             self._open()
         elif self.first_event_at is None:
@@ -113,10 +116,10 @@ class EventStream:
 
     def fail(self, fault: Fault) -> None:
         """End the client's stream with an error event, whatever the upstream still sends."""
-        if self._state is _State.CLOSED:
+        if self._state is _CLOSED:
             return
         if self.coded:  # no event can be written into it, so the client is shown that it is not whole
-            self._state = _State.CLOSED
+            self._state = _CLOSED
             self._client.abort()
             return
         conversion = self._conversion
@@ -125,24 +128,24 @@ class EventStream:
 
     def cut(self, fault: Fault) -> None:
         """End the stream because the process ends: with an event, or by way of the exchange with a status."""
-        if self._state is _State.CLOSED:
+        if self._state is _CLOSED:
             return
         self.cut_by = fault
-        if self._state is _State.OPEN:
+        if self._state is _OPEN:
             self.fail(fault)
         self._interrupt()
 
     def close(self, data: bytes = b"") -> None:
         """End the client's stream."""
-        if self._state is _State.CLOSED:
+        if self._state is _CLOSED:
             return
-        if self._state is _State.HELD:
+        if self._state is _HELD:
             self._open()
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         self._client.finish(data)
 
     def _open(self) -> None:
-        self._state = _State.OPEN
+        self._state = _OPEN
         self._client.start(200, self._head())
 
 

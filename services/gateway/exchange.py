@@ -28,7 +28,7 @@ from services.gateway.observation import Observation
 from services.gateway.preparation import Preparation, Want, prepare
 from services.gateway.relay import collect
 from services.gateway.retries import NEVER, NOT_CALLED, NOT_SENT, RetryBudget, Rule, delay, rule_for
-from services.gateway.routing import Plan, Routes, UpstreamFormat, UpstreamRoute, select_route
+from services.gateway.routing import CODING, Plan, Routes, UpstreamFormat, UpstreamRoute, select_route
 from services.gateway.translation.errors import read_fault
 from services.gateway.translation.fault import Action, Fault
 from services.gateway.translation.requests.limits import RequestLimits
@@ -114,7 +114,7 @@ class Exchange:
             include_usage=call.include_usage,
             default_max_tokens=self._settings.max_tokens_of(call.model),
             interleaved_thinking=call.beta is not None and INTERLEAVED_THINKING in call.beta.split(b","),
-            user_id=lease.user_id if route.plan is Plan.CODING else None,
+            user_id=lease.user_id if route.plan is CODING else None,
         )
 
     def _serve(

@@ -4,21 +4,20 @@ Headers across the gateway: what goes upstream and what comes back, both by allo
 Nothing of the client's travels but three checked values; nothing of the upstream's but what clients act on.
 """
 
-import functools
 import random
-import re
 from collections.abc import Mapping, Sequence
 from itertools import compress
 from operator import itemgetter
 from typing import Final
 
+from services.chassis.verdicts import Verdicts
 from services.gateway.call import ClientCall
 from services.gateway.identity import RANDOM_BITS, ids_from, request_headers
 from services.gateway.leases import Lease
-from services.gateway.routing import Plan, UpstreamRoute
+from services.gateway.routing import CODING, UpstreamRoute
 from services.gateway.upstream.request_head import header_block
 from services.gateway.upstream.transport import HeaderBlock
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import ANTHROPIC
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -28,9 +27,6 @@ _JSON: Final = (b"content-type", b"application/json")
 _ACCEPT_ANY: Final = (b"accept", b"application/json")
 _ACCEPT_EVENTS: Final = (b"accept", b"text/event-stream")
 _IDENTITY: Final = (b"accept-encoding", b"identity")
-
-# What an accept-encoding may be made of; anything else stays here.
-_CODINGS: Final = re.compile(rb"[A-Za-z0-9*;=.,+ \t-]{1,256}")
 
 _BACK: Final = frozenset(
     {b"retry-after", b"retry-after-ms", b"anthropic-organization-id", b"openai-processing-ms", b"openai-version"}
@@ -48,11 +44,11 @@ def request_headers_for(call: ClientCall, route: UpstreamRoute, lease: Lease) ->
         _accepted(call, route),
         *request_headers(
             ids_from(call.request_id, _random(RANDOM_BITS)),
-            coding_plan=route.plan is Plan.CODING,
+            coding_plan=route.plan is CODING,
             session=call.session,
         ),
     ]
-    if call.beta is not None and route.format is WireFormat.ANTHROPIC:
+    if call.beta is not None and route.format is ANTHROPIC:
         headers.append((b"anthropic-beta", call.beta))
     return headers
 
@@ -69,7 +65,7 @@ def _accepted(call: ClientCall, route: UpstreamRoute) -> tuple[bytes, bytes]:
     Event streams are asked for plain, because the listed repairs and the first-event check read them.
     """
     accepted = call.accept_encoding
-    if accepted is None or call.stream or call.format is not route.format or not _CODINGS.fullmatch(accepted):
+    if accepted is None or call.stream or call.format is not route.format:
         return _IDENTITY
     return (b"accept-encoding", accepted)
 
@@ -88,6 +84,8 @@ def passed_back(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     return list(compress(headers, map(_goes_back, map(_NAME_OF, headers))))  # no function of ours per header
 
 
-@functools.lru_cache(maxsize=1024)
-def _goes_back(name: bytes) -> bool:
+def _decide(name: bytes) -> bool:
     return name in _BACK or name.startswith(_BACK_PREFIXES)
+
+
+_goes_back: Final = Verdicts(_decide).__getitem__

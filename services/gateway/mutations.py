@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import ANTHROPIC, OPENAI, WireFormat
 from services.gateway.wire.outline import Outline
 
 _MAX_BREAKPOINTS: Final = 4
@@ -49,11 +49,7 @@ def mutate(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outli
     """
     if mutation == _NOTHING:
         return body
-    if (
-        upstream is WireFormat.ANTHROPIC
-        and mutation.cache_breakpoint
-        and not (mutation.model or mutation.system_blocks)
-    ):
+    if upstream is ANTHROPIC and mutation.cache_breakpoint and not (mutation.model or mutation.system_blocks):
         taken_apart = _marked_by_parts(outline) if outline is not None else None
         if taken_apart is not None:
             if mutation.user_id is not None:
@@ -69,7 +65,7 @@ def mutate(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outli
     if mutation.model is not None:
         members["model"] = msgspec.Raw(_encode(mutation.model))
         changed = True
-    if upstream is WireFormat.OPENAI:
+    if upstream is OPENAI:
         changed |= mutation.include_usage and _include_usage(members)
         changed |= bool(mutation.system_blocks) and _lead_with_system_messages(members, mutation.system_blocks)
     else:

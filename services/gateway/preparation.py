@@ -15,7 +15,7 @@ from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireFormat
 from services.gateway.wire.outline import Outline
 
 
@@ -53,7 +53,7 @@ def prepare(
     model = upstream_model(want.model)
     if want.client is want.upstream:
         return _passed(body, want, dialect, limits, model, outline)
-    if want.client is WireFormat.ANTHROPIC:
+    if want.client is ANTHROPIC:
         translated = anthropic_to_openai(
             body, dialect, upstream_model=model, limits=limits, interleaved_thinking=want.interleaved_thinking
         )
@@ -63,7 +63,7 @@ def prepare(
         mutation = Mutation(system_blocks=want.system_blocks)
     else:
         mutation = Mutation(
-            cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
+            cache_breakpoint=want.upstream is ANTHROPIC,
             user_id=want.user_id,
             system_blocks=want.system_blocks,
         )
@@ -82,8 +82,8 @@ def _passed(
     check_body_depth(body, limits.json_depth, outline)
     mutation = Mutation(
         model=None if model == want.model else model,
-        include_usage=want.stream and want.upstream is WireFormat.OPENAI and dialect.stream_options,
-        cache_breakpoint=want.upstream is WireFormat.ANTHROPIC,
+        include_usage=want.stream and want.upstream is OPENAI and dialect.stream_options,
+        cache_breakpoint=want.upstream is ANTHROPIC,
         user_id=want.user_id,
         system_blocks=want.system_blocks,
     )
@@ -98,10 +98,10 @@ def _from_openai(
     body: bytes, want: Want, dialect: Dialect, limits: RequestLimits, model: str, outline: Outline | None
 ) -> TranslatedRequest:
     """Translate what came in one of OpenAI's two APIs."""
-    if want.client is WireFormat.RESPONSES and want.upstream is WireFormat.OPENAI:
+    if want.client is RESPONSES and want.upstream is OPENAI:
         return responses_to_openai(body, dialect, upstream_model=model, limits=limits, outline=outline)
     most = want.default_max_tokens
-    if want.client is WireFormat.RESPONSES:
+    if want.client is RESPONSES:
         return responses_to_anthropic(
             body, dialect, upstream_model=model, default_max_tokens=most, limits=limits, outline=outline
         )
@@ -119,7 +119,7 @@ def _from_openai(
 
 def _estimate(body: bytes, want: Want) -> int:
     """Count ahead for Anthropic clients, whose context display shows the first event's count until the last one."""
-    return count_request_tokens(body) if want.stream and want.client is WireFormat.ANTHROPIC else 0
+    return count_request_tokens(body) if want.stream and want.client is ANTHROPIC else 0
 
 
 def _mutated(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outline | None) -> bytes:

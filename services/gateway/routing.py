@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from services.gateway.upstream.transport import Origin
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireFormat
 
 
 class Plan(StrEnum):
@@ -20,6 +20,9 @@ class Plan(StrEnum):
 
     CODING = "coding-plan"
     START = "start-plan"
+
+
+CODING: Final = Plan.CODING  # for the data path, see wire.formats
 
 
 class UpstreamFormat(StrEnum):
@@ -46,12 +49,13 @@ class UpstreamRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 Routes = Mapping[WireFormat, UpstreamRoute]  # by the upstream's format
 
-SUFFIX: Final = {WireFormat.ANTHROPIC: "/v1/messages", WireFormat.OPENAI: "/chat/completions"}
+SUFFIX: Final = {ANTHROPIC: "/v1/messages", OPENAI: "/chat/completions"}
 
-_FIXED: Final = {UpstreamFormat.ANTHROPIC: WireFormat.ANTHROPIC, UpstreamFormat.OPENAI: WireFormat.OPENAI}
+_FIXED: Final = {UpstreamFormat.ANTHROPIC: ANTHROPIC, UpstreamFormat.OPENAI: OPENAI}
 
 # The seed's table for the start plan: each dialect goes to the other's place on the coding plan.
-_AUTO: Final = dict.fromkeys(WireFormat, WireFormat.OPENAI)
+_AUTOMATIC: Final = UpstreamFormat.AUTO
+_AUTO: Final = dict.fromkeys(WireFormat, OPENAI)
 
 
 class InvalidBase(ValueError):
@@ -70,12 +74,12 @@ def address(base: str, suffix: str) -> tuple[Origin, bytes]:
 
 def upstream_format(setting: UpstreamFormat, client: WireFormat, working: WireFormat | None = None) -> WireFormat:
     """Return the format to speak upstream; `working` is what answered last on a route set to auto."""
-    if setting is UpstreamFormat.AUTO:
-        return working or _AUTO[client]
     fixed = _FIXED.get(setting)
     if fixed is not None:
         return fixed
-    return WireFormat.OPENAI if client is WireFormat.RESPONSES else client  # no upstream speaks Responses itself
+    if setting is _AUTOMATIC:
+        return working or _AUTO[client]
+    return OPENAI if client is RESPONSES else client  # no upstream speaks Responses itself
 
 
 def select_route(

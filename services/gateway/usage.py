@@ -25,7 +25,7 @@ from services.gateway.translation.streams.token_counts import (
     read_openai,
 )
 from services.gateway.wire.content_coding import CodingError, ContentDecoder, decoded
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import ANTHROPIC, OPENAI, WireFormat
 from services.gateway.wire.mend import BROKEN, mended
 
 DECODED_LIMIT: Final = 16 * 1024 * 1024
@@ -60,8 +60,8 @@ def usage_of_batch(fmt: WireFormat, body: bytes) -> Usage | None:
 
 
 _READ: Final[dict[WireFormat, Callable[[Any], Usage | None]]] = {
-    WireFormat.OPENAI: read_openai,
-    WireFormat.ANTHROPIC: partial(read_anthropic, before=None),
+    OPENAI: read_openai,
+    ANTHROPIC: partial(read_anthropic, before=None),
 }
 
 
@@ -128,7 +128,7 @@ def _counts_of_answer(fmt: WireFormat, body: bytes) -> AnthropicCounts | OpenAIC
     is all that a body needs, instead of `looks_like_error` and another.
     """
     try:
-        if fmt is WireFormat.ANTHROPIC:
+        if fmt is ANTHROPIC:
             message = _decode_anthropic(body)
             return message.usage if message.content and not bytes(message.error) else None
         completion = _decode_openai(body)
@@ -240,7 +240,7 @@ class StreamMeter(_Meter):
             event = _decode_event(mended(data))
         except BROKEN:
             return
-        if self._format is WireFormat.OPENAI:
+        if self._format is OPENAI:
             self.usage = read_openai(event.usage) or self.usage
             return
         if event.message is not None:

@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.chassis.direct import DirectCycle, DirectRoute, Serve
+from services.chassis.direct import DirectCycle, DirectRoute, RequestHead, Serve
 
 
 @dataclass
@@ -76,12 +76,12 @@ class _TappedRoute:
         self._route = route
         self._answers = answers
 
-    def admit(self, method: bytes, path: bytes, headers: dict[bytes, bytes], peer: str | None) -> Serve | None:
-        serve = self._route.admit(method, path, headers, peer)
+    def admit(self, head: RequestHead, peer: str | None) -> Serve | None:
+        serve = self._route.admit(head, peer)
         if serve is None:
             return None  # the application answers, which is watched too
-        name, _, query = path.partition(b"?")
-        answer = Answer(method.decode(), name.decode(), query, tuple(headers.items()))
+        name, _, query = head.path.partition(b"?")
+        answer = Answer(head.method.decode(), name.decode(), query, tuple(head.headers.items()))
         self._answers.append(answer)
 
         def tapped(cycle: DirectCycle) -> Coroutine[Any, Any, None]:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from services.chassis.direct import DirectRoute, Headers
+from services.chassis.direct import DirectRoute, RequestHead
 
 _NAME: Final = b"\r\ncontent-length:"
 _END: Final = b"\r\n\r\n"
@@ -23,8 +23,7 @@ class RepeatedHead(msgspec.Struct, frozen=True, gc=False):
 
     before: bytes  # up to the first digit of its length
     after: bytes  # from behind the last digit to the blank line
-    path: bytes
-    headers: Headers  # by name in lower case
+    head: RequestHead
     limit: int  # bytes of a body
     route: DirectRoute
 
@@ -42,9 +41,7 @@ class RepeatedHead(msgspec.Struct, frozen=True, gc=False):
         return body
 
 
-def learn(
-    data: bytes, *, path: bytes, headers: Headers, length: int, limit: int, route: DirectRoute
-) -> RepeatedHead | None:
+def learn(data: bytes, head: RequestHead, *, length: int, limit: int, route: DirectRoute) -> RepeatedHead | None:
     """
     Remember the head of a request to `route` that was found good, with a body of `length` bytes.
 
@@ -61,4 +58,4 @@ def learn(
     after = data[at + len(digits) : end]
     if not data.startswith(digits, at) or not after.startswith(b"\r\n"):
         return None
-    return RepeatedHead(data[:at], after, path, headers, limit, route)
+    return RepeatedHead(data[:at], after, head, limit, route)

@@ -13,19 +13,18 @@ from services.gateway.call import ClientCall, peek
 from services.gateway.downstream import Downstream
 from services.gateway.errors import Overloaded, Unauthenticated
 from services.gateway.exchange import Exchange
-from services.gateway.identity import CODEX_SESSION, SESSION_HEADERS, allowed_beta, client_session
 from services.gateway.inbound import Inbound
 from services.gateway.mutations import Mutation, mutate
 from services.gateway.observation import Observation, Observer
 from services.gateway.rescue import fault_of_exception, write_error
 from services.gateway.translation.own_faults import draining, model_not_allowed
-from services.gateway.wire.formats import WireFormat
+from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireFormat
 from services.gateway.wire.outline import outline_of
 
 PATHS: Final = {
-    "/v1/chat/completions": WireFormat.OPENAI,
-    "/v1/messages": WireFormat.ANTHROPIC,
-    "/v1/responses": WireFormat.RESPONSES,
+    "/v1/chat/completions": OPENAI,
+    "/v1/messages": ANTHROPIC,
+    "/v1/responses": RESPONSES,
 }
 
 _LARGE: Final = 4096  # bytes of a body that is worth an outline
@@ -51,7 +50,6 @@ class CompletionEndpoint:
         self._body_limit = body_limit
         self._default_model = default_model
         self._clock = clock
-        self._sessions = (*SESSION_HEADERS, CODEX_SESSION) if client_format is WireFormat.RESPONSES else SESSION_HEADERS
 
     async def __call__(self, inbound: Inbound) -> None:
         """Serve one request; never raises, and takes a cancellation for the end of the client or of the process."""
@@ -87,7 +85,7 @@ class CompletionEndpoint:
             self._observer.observe(observation)
 
     def _call(self, inbound: Inbound, body: bytes, client: Downstream) -> ClientCall:
-        outline = outline_of(body, blocks=self._format is WireFormat.ANTHROPIC) if len(body) > _LARGE else None
+        outline = outline_of(body, blocks=self._format is ANTHROPIC) if len(body) > _LARGE else None
         seen = peek(body, self._default_model, outline)
         if not seen.named:
             body = mutate(body, self._format, Mutation(model=seen.model))
@@ -95,7 +93,7 @@ class CompletionEndpoint:
         allowed = inbound.caller.models
         if allowed and seen.model not in allowed:
             raise Unauthenticated(model_not_allowed(seen.model))
-        headers = inbound.headers
+        wishes = inbound.wishes
         request_id = inbound.request_id.encode()
         task = client.task
         if task is not None:
@@ -107,9 +105,9 @@ class CompletionEndpoint:
             model=seen.model,
             stream=seen.stream,
             include_usage=seen.include_usage,
-            accept_encoding=headers.get(b"accept-encoding"),
-            beta=allowed_beta(headers.get(b"anthropic-beta")),
-            session=client_session(headers, self._sessions),
+            accept_encoding=wishes.accept_encoding,
+            beta=wishes.beta,
+            session=wishes.codex_session if self._format is RESPONSES else wishes.session,
             request_id=request_id,
             head=((b"x-request-id", request_id), (b"request-id", request_id), *inbound.cors),
             outline=outline,

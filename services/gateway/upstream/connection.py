@@ -360,10 +360,12 @@ class Connection(asyncio.BufferedProtocol):
             return
         headers = self._headers
         fields = dict(headers)
+        # Only HTTP/1.1 keeps a connection that nobody mentioned, and the parser writes its version down to tell it.
+        plain = b"connection" not in fields and self._parser.should_keep_alive()
         try:
             framed = check_head(
                 status,
-                self._parser.get_http_version(),
+                "1.1" if plain else self._parser.get_http_version(),
                 headers,
                 fields,
                 self._limits,

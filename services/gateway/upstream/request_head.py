@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 
 from services.chassis.header_lines import header_lines
+from services.chassis.verdicts import Verdicts
 from services.gateway.upstream.transport import HeaderBlock, Origin, ProtocolViolation, UpstreamRequest
 
 _PATH = re.compile(rb"/[!-~]*")
@@ -19,9 +20,11 @@ _NAME_OF = itemgetter(0)
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})  # an empty body of these is not announced (RFC 9110, 8.6)
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_free_name(name: bytes) -> bool:
+def _decide(name: bytes) -> bool:
     return _NAME.fullmatch(name) is not None
+
+
+_is_free_name = Verdicts(_decide).__getitem__
 
 
 def own_lines(request: UpstreamRequest) -> bytes:

@@ -42,17 +42,17 @@ class Work(Enum):
 class Sweeper:
     """Calls `sweep` with the loop's time as long as it reports work."""
 
-    __slots__ = ("_handle", "_loop", "_pace", "_sweep")
+    __slots__ = ("_brisk", "_handle", "_loop", "_sweep")
 
     def __init__(self, loop: Timers, sweep: Callable[[float], Work]) -> None:
         self._loop = loop
         self._sweep = sweep
-        self._pace = Work.NONE
+        self._brisk = False
         self._handle: Timer | None = None
 
     def hurry(self) -> None:
         """See to it that the next sweep is near; called for every request, so nearly free."""
-        if self._pace is not Work.LIVE:
+        if not self._brisk:
             self._schedule(Work.LIVE)
 
     def stop(self) -> None:
@@ -61,7 +61,7 @@ class Sweeper:
     def _schedule(self, pace: Work) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._pace = pace
+        self._brisk = pace is Work.LIVE
         self._handle = None if pace.value is None else self._loop.call_later(pace.value, self._tick)
 
     def _tick(self) -> None:

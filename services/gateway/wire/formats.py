@@ -17,5 +17,10 @@ class WireFormat(StrEnum):
     RESPONSES = "responses"  # OpenAI's Responses API; clients only, no upstream of ours speaks it
 
 
+# For the data path: Python 3.11 looks an Enum's member up by calling its class, at the price of a function of ours.
+OPENAI: Final = WireFormat.OPENAI
+ANTHROPIC: Final = WireFormat.ANTHROPIC
+RESPONSES: Final = WireFormat.RESPONSES
+
 UPSTREAM_FORMATS: Final = (WireFormat.OPENAI, WireFormat.ANTHROPIC)
 """What an upstream can be spoken to in."""

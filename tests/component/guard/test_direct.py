@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.chassis.direct import ClientGone, DirectCycle, Headers, Serve
+from services.chassis.direct import ClientGone, DirectCycle, RequestHead, Serve
 from services.chassis.http_guard.limits import GuardLimits
 from tests.support.raw_http import raw_client, say
 from tests.support.recording_app import RecordingApp
@@ -32,10 +32,10 @@ class Route:
         self.cycle: DirectCycle | None = None
         self.served = asyncio.Event()
 
-    def admit(self, method: bytes, path: bytes, headers: Headers, peer: str | None) -> Serve | None:
-        assert path == _ROUTE
+    def admit(self, head: RequestHead, peer: str | None) -> Serve | None:
+        assert head.path == _ROUTE
         assert peer == "127.0.0.1"
-        return None if method != b"POST" or b"x-refused" in headers else self._take
+        return None if head.method != b"POST" or b"x-refused" in head.headers else self._take
 
     async def _take(self, cycle: DirectCycle) -> None:
         self.cycle = cycle

@@ -56,14 +56,31 @@ class Bench:
     def __init__(self) -> None:
         self.log: list[tuple[str, object]] = []
         self.cork = Cork()
+        self.served = {"one", "another"}
 
     def connect(self, name: str = "") -> tuple[Wire, CorkedTransport]:
         wire = Wire(self.log, name)
-        return wire, CorkedTransport(wire, self.cork, asyncio.get_running_loop())
+        return wire, CorkedTransport(wire, self.cork, asyncio.get_running_loop(), self.served)
 
 
 async def turn() -> None:
     await asyncio.sleep(0)
+
+
+async def test_who_is_served_alone_waits_for_nobody() -> None:
+    bench = Bench()
+    _, one = bench.connect()
+    bench.served.remove("another")
+    one.write(b"a")
+    assert bench.log == [("write", b"a")]
+    bench.served.add("another")
+    one.write(b"b")
+    bench.served.remove("another")
+    one.write(b"c")  # behind what waits, and not past it
+
+    assert bench.log == [("write", b"a")]
+    await turn()
+    assert bench.log == [("write", b"a"), ("write", b"bc")]
 
 
 async def test_all_that_a_turn_has_to_say_goes_out_at_its_end_one_piece_for_each_client() -> None:
@@ -177,7 +194,7 @@ async def test_everything_else_is_a_real_sockets() -> None:
     class Server(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             assert isinstance(transport, asyncio.Transport)
-            made.set_result(CorkedTransport(transport, cork, asyncio.get_running_loop()))
+            made.set_result(CorkedTransport(transport, cork, asyncio.get_running_loop(), (1, 2)))
 
     server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
     async with server:

@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
+
 from services.gateway.guard import ANONYMOUS
-from services.gateway.inbound import Inbound
+from services.gateway.inbound import Inbound, Wishes, wishes_of
 
 
 def _inbound(*headers: tuple[bytes, bytes]) -> Inbound:
@@ -32,3 +34,24 @@ def test_every_request_has_a_fresh_uuid4_of_our_own() -> None:
 def test_nobody_is_known_before_the_key_was_checked() -> None:
     assert ANONYMOUS == _inbound().caller
     assert () == _inbound().cors
+
+
+def test_what_the_headers_ask_for_is_read_once_and_checked() -> None:
+    headers = {
+        b"accept-encoding": b"gzip, br;q=0.5, *;q=0",
+        b"anthropic-beta": b"unheard-of, context-1m-2025-08-07",
+        b"x-session-id": b"claude-1",
+        b"session-id": b"codex-1",
+    }
+
+    asked = wishes_of(headers)
+
+    assert asked == Wishes(b"gzip, br;q=0.5, *;q=0", b"context-1m-2025-08-07", b"claude-1", b"claude-1")
+    assert _inbound(*headers.items()).wishes == asked
+    assert wishes_of({b"session-id": b"codex-1"}) == Wishes(None, None, None, b"codex-1")
+    assert wishes_of({b"x-session-id": b"no id"}) == wishes_of({}) == Wishes(None, None, None, None)
+
+
+@pytest.mark.parametrize("coding", [b"", b"gzip%0d%0aX: y", b"gzip\x85", b"a" * 257])
+def test_an_accept_encoding_of_anything_else_is_none(coding: bytes) -> None:
+    assert wishes_of({b"accept-encoding": coding}).accept_encoding is None

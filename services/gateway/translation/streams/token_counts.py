@@ -71,14 +71,16 @@ class AnthropicCounts(msgspec.Struct, gc=False):
 
     def usage(self, before: Usage | None = None) -> Usage | None:
         """Return what it says over what was said before: a number overwrites. None where nothing has been said."""
-        old, details = before or _NOTHING, self.output_tokens_details
+        details = self.output_tokens_details
         found = Usage(
-            input=_first(self.input_tokens, old.input),
-            cache_read=_first(self.cache_read_input_tokens, old.cache_read),
-            cache_write=_first(self.cache_creation_input_tokens, old.cache_write),
-            output=_first(self.output_tokens, old.output),
-            reasoning=_first(None if details is None else details.thinking_tokens, old.reasoning),
+            input=self.input_tokens,
+            cache_read=self.cache_read_input_tokens,
+            cache_write=self.cache_creation_input_tokens,
+            output=self.output_tokens,
+            reasoning=None if details is None else details.thinking_tokens,
         )
+        if before is not None:
+            found = _over(found, before)
         return None if found == _NOTHING else found
 
 
@@ -165,6 +167,16 @@ def _count(body: dict[str, Any], name: str) -> int | None:
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
     value = body.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _over(said: Usage, before: Usage) -> Usage:
+    return Usage(
+        input=_first(said.input, before.input),
+        cache_read=_first(said.cache_read, before.cache_read),
+        cache_write=_first(said.cache_write, before.cache_write),
+        output=_first(said.output, before.output),
+        reasoning=_first(said.reasoning, before.reasoning),
+    )
 
 
 def _first(said: int | None, otherwise: int | None) -> int | None:

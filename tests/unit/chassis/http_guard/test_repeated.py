@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.direct import Headers, Serve
+from services.chassis.direct import RequestHead, Serve
 from services.chassis.http_guard.repeated import RepeatedHead, learn
 
 HEAD = b"POST /direct HTTP/1.1\r\nHost: gate.example\r\nContent-Length: %b\r\nX-Api-Key: k\r\n\r\n"
@@ -13,8 +13,8 @@ HEAD = b"POST /direct HTTP/1.1\r\nHost: gate.example\r\nContent-Length: %b\r\nX-
 class Nobody:
     """A route that is never asked."""
 
-    def admit(self, method: bytes, path: bytes, headers: Headers, peer: str | None) -> Serve | None:
-        raise AssertionError(method, path, headers, peer)
+    def admit(self, head: RequestHead, peer: str | None) -> Serve | None:
+        raise AssertionError(head, peer)
 
 
 def request(body: bytes, head: bytes = HEAD) -> bytes:
@@ -22,7 +22,8 @@ def request(body: bytes, head: bytes = HEAD) -> bytes:
 
 
 def taught(data: bytes, length: int, limit: int = 100) -> RepeatedHead | None:
-    return learn(data, path=b"/direct", headers={b"host": b"gate.example"}, length=length, limit=limit, route=Nobody())
+    head = RequestHead(b"POST", b"/direct", {b"host": b"gate.example"})
+    return learn(data, head, length=length, limit=limit, route=Nobody())
 
 
 def known(limit: int = 100) -> RepeatedHead:
