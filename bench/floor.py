@@ -37,9 +37,14 @@ class _Side(asyncio.Protocol):
         self.headers: list[tuple[bytes, bytes]] = []
         self.parts: list[bytes] = []
         self.on_body = self.parts.append
+        self.lost = False
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.lost = True
 
     def on_message_begin(self) -> None:
         self.headers = []
@@ -74,7 +79,8 @@ class Upstream(_Side):
         self.parser.feed_data(data)
         body, head, client = self.taken(), self.head, self.client
         self.head = b""
-        if client is None:
+        if client is None or client.lost:
+            self.transport.close()
             return
         if self.chunked:
             body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
@@ -118,10 +124,12 @@ class Client(_Side):
             return
         lines = [b"%b: %b\r\n" % pair for pair in self.headers if pair[0] not in _DROPPED]
         request = b"POST %b HTTP/1.1\r\n%b%b\r\n%b" % (self.url, relay.own_lines, b"".join(lines), body)
-        if relay.idle:
-            relay.idle.pop().ask(self, request)
-        else:
-            relay.tasks.add(asyncio.ensure_future(relay.dial(self, request)))
+        while relay.idle:
+            upstream = relay.idle.pop()
+            if not upstream.lost:
+                upstream.ask(self, request)
+                return
+        relay.tasks.add(asyncio.ensure_future(relay.dial(self, request)))
 
 
 class Relay:
