@@ -78,6 +78,7 @@ class Exchange:
         self, settings: ExchangeSettings, transport: UpstreamTransport, leases: Leases, slots: Slots, keeper: Keeper
     ) -> None:
         self._settings = settings
+        self._route_of = {each: select_route(settings.routes, settings.upstream_format, each) for each in WireFormat}
         self._transport = transport
         self._leases = leases
         self.gate = Gate(slots, settings.breaker)
@@ -91,8 +92,7 @@ class Exchange:
 
         Begins at once and returns what is left to await: every coroutine in between would cost each request.
         """
-        settings = self._settings
-        route = select_route(settings.routes, settings.upstream_format, call.format)
+        route = self._route_of[call.format]
         resting = self.gate.resting(route.origin.host) if self.gate.troubled else ()
         lease = self._leases.current(route, call.model, resting)
         preparation = self._prepare(call, route, lease)
