@@ -1,6 +1,12 @@
 """
 From a provider's answer to the stored record: spool, commit over the very secrets it was got with, unspool.
 
+Theory of operation. A Redis master that the sentinels have given up goes on answering for a while, and what it takes is
+lost. So an answer leaves the spool when a write was vouched for by replicas, and not because a read shows it, or
+something newer, in the store: that may be this very write on a server that nobody listens to any more. And a token is
+used only once its intent was vouched for, and with it all that the server had before: so at most one answer of a login
+is on no other server, and whoever has it in his spool brings it again.
+
 Which of two answers wins is decided here alone (`refresh.prevails`), so it does not matter how late a commit comes,
 from a paused process or from the spool of a dead one.
 """
@@ -118,7 +124,9 @@ class Commits:
                 self.contested.add(record.id)
                 self._observer.note("refresh.contested", record.id)
             if not prevails(record, entry.epoch, entry.fence):
-                return record
+                record = await self._vault.read_credential(entry.credential_id, durable=True)
+                if not prevails(record, entry.epoch, entry.fence):
+                    return record
             await self._failpoints.at("refresh.before_commit")
             new = _after(record, entry)
             with contextlib.suppress(Conflict):
@@ -180,7 +188,8 @@ class Commits:
 
     async def intend(self, record: Credential, fence: int) -> bool:
         """Note that a record's token is about to be used; False when somebody has noted the same before."""
-        return await self._store.put_once(_INTENT, _intent(record.id, epoch(record)), b"%d" % fence, ttl=_INTENT_LIFE)
+        name = _intent(record.id, epoch(record))
+        return await self._store.put_once(_INTENT, name, b"%d" % fence, ttl=_INTENT_LIFE, durable=True)
 
     async def forget(self, credential_id: str, epoch_: str) -> None:
         """Take the note away: the token was not used, or matters no more."""

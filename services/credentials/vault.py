@@ -5,9 +5,9 @@ A record is sealed under its id and version, so that swapped, moved, changed and
 record that does not open is reported once, raised as Undecryptable, left out of listings and never overwritten.
 
 Theory of operation. The version in a sealed record is the one the store counts, so a record and its version cannot be
-recombined. Within one process the vault remembers the newest version it has seen of each record and refuses older ones
-(after a restore or a lost failover the operator says `forget`). The check record proves, before anything is written,
-that the keyring is the one this store was sealed with:
+recombined. Within one process the vault remembers the newest version it has seen of each record, of those that no
+failover undoes, and refuses older ones (after a restore the operator says `forget`). The check record proves, before
+anything is written, that the keyring is the one this store was sealed with:
 
     store                     keyring opens check   told to initialise   outcome
     check record              yes                   -                    open
@@ -140,9 +140,9 @@ class Vault:
 
     # -- credentials
 
-    async def read_credential(self, id_: str) -> Credential:
-        """Return a credential. Raises NotFound, Undecryptable."""
-        found = await self._read(CREDENTIAL, id_)
+    async def read_credential(self, id_: str, *, durable: bool = False) -> Credential:
+        """Return a credential; `durable` as the store's. Raises NotFound, Undecryptable."""
+        found = await self._read(CREDENTIAL, id_, durable=durable)
         if found is None:
             raise NotFound("there is no such credential")
         return found
@@ -283,9 +283,9 @@ class Vault:
 
     # -- inside
 
-    async def _read(self, kind: str, id_: str) -> Credential | None:
+    async def _read(self, kind: str, id_: str, *, durable: bool) -> Credential | None:
         before = self._newest.get((kind, id_), 0)
-        stored = await self._store.get(kind, id_)
+        stored = await self._store.get(kind, id_, durable=durable)
         return None if stored is None else self._credential(id_, stored, before)
 
     def _credential(self, id_: str, stored: Versioned, before: int) -> Credential:
@@ -303,7 +303,8 @@ class Vault:
             parts = self._open_with(self._keyring, kind, id_, stored)
         except Unopened as fault:
             raise self._trouble(kind, id_, stored.version, fault.why) from None
-        self._newest[kind, id_] = max(stored.version, self._newest.get((kind, id_), 0))
+        if stored.safe:  # else a failover may bring an older one back, which is no tampering
+            self._newest[kind, id_] = max(stored.version, self._newest.get((kind, id_), 0))
         self._broken.pop((kind, id_), None)
         return parts
 

@@ -38,6 +38,7 @@ class Replica:
         self.world = world
         self.disk = disk
         self.alone = False
+        self.behind: Any = None  # the store that it goes on asking, although another one has taken over
         self._dead = False
         self._ending: asyncio.Task[None] | None = None
         self._going = asyncio.Event()
@@ -172,7 +173,14 @@ class Port:
                 world.say(f"stumble {self._replica.disk} {name} {late}")
             await asyncio.sleep(DEADLINE)
             raise StoreUnavailable("away")
-        result = await getattr(world.store, name)(*args, **words)
+        behind = self._replica.behind
+        result = await getattr(behind or world.store, name)(*args, **words)
+        if behind is not None and (name == "put" or words.get("durable")):
+            world.say(f"nobody vouches {self._replica.disk} {name} {[a for a in args if isinstance(a, str)][1:]}")
+            await asyncio.sleep(DEADLINE)
+            raise StoreUnavailable("0 of 1 replicas have the write")
+        if world.rules.superseded and not words.get("durable"):
+            result = _doubtful(result)
         if name in ("acquire", "put", "put_once", "take", "release"):
             world.say(f"{self._replica.disk} {name} {[a for a in args if isinstance(a, str)][1:]} -> {result!r:.40}")
         await asyncio.sleep(chance.uniform(0.0, 0.02))
@@ -189,6 +197,13 @@ class Port:
             await getattr(self._world.store, name)(*args, **words)
 
         _ = self._world.tasks.start(work(), name="late")
+
+
+def _doubtful(result: Any) -> Any:
+    """Return values as a store with replicas does, which does not know what they have."""
+    if isinstance(result, Versioned):
+        return msgspec.structs.replace(result, safe=False)
+    return {id_: _doubtful(value) for id_, value in result.items()} if isinstance(result, dict) else result
 
 
 class Vendor:

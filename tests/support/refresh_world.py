@@ -9,6 +9,7 @@ What happens follows from the seed alone, so that a run that went wrong can be l
 """
 
 import asyncio
+import copy
 import random
 from pathlib import Path
 from typing import Final
@@ -50,6 +51,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     unreachable: float = 0.0  # of the provider's calls
     cut: float = 0.0  # of its answers
     full_disk: float = 0.0  # of appends to the spool
+    superseded: int = 0  # masters that the sentinels give up while they go on answering
+    unaware: float = 12.0  # for how long replicas may go on asking such a one, at most
     grace: float = 0.0
     revoked: bool = False  # at some moment of the trouble the provider takes no token any more
     shared: bool = False  # one spool for all
@@ -88,6 +91,13 @@ class _Store(MemoryStore):
         self.losses = 0
         self.lost = False
 
+    def copied(self) -> "_Store":
+        """Return what a replica of this server has."""
+        other = _Store(self._world)
+        kept = {name: copy.deepcopy(getattr(self, name)) for name in ("_values", "_leases", "_once")}
+        vars(other).update(kept, losses=self.losses, lost=self.lost, _generation=self._generation)
+        return other
+
     async def put(self, kind: str, id_: str, value: bytes, *, kid: int, expected: int) -> bool:
         written = await super().put(kind, id_, value, kid=kid, expected=expected)
         if written and kind == CREDENTIAL:
@@ -111,6 +121,7 @@ class World:
         self.trace: list[str] = []
         self.directory: Path
         self.store: _Store
+        self.replicas: set[Replica] = set()
         self.over = False
         self._peace = False
         self._disks = 0
@@ -157,12 +168,14 @@ class World:
         keepers = [self.tasks.start(self._keep(), name="keeper") for _ in range(self.rules.replicas)]
         looking = self.tasks.start(self._look(), name="look")
         outages = self.tasks.start(self._outages(), name="outages")
+        failovers = self.tasks.start(self._failovers(), name="failovers")
         if self.rules.revoked:
             asyncio.get_running_loop().call_later(self.random.uniform(0.0, self.rules.seconds / 2), self.vendor.revoke)
         await asyncio.sleep(self.rules.seconds)
         self._peace = True
         self.say("peace")
         await outages
+        await failovers
         looking.cancel()
         outcome = await self._settled()
         for keeper in keepers:
@@ -177,6 +190,7 @@ class World:
         left = {"kill": rules.kills, "end": rules.ends, "stop": rules.stops}
         while True:
             replica = Replica(self, disk)
+            self.replicas.add(replica)
             if not self._peace:
                 for what, more in left.items():
                     if more and chance.random() < 0.7:
@@ -186,6 +200,7 @@ class World:
             while not replica.dead:
                 await asyncio.sleep(0.1)
             starting.cancel()
+            self.replicas.discard(replica)
             await asyncio.sleep(chance.uniform(0.0, 3.0))
             if rules.pods:
                 self._disks += 1
@@ -207,6 +222,21 @@ class World:
         self._outages_now -= 1
         self.deaf = False
         self.say("back")
+
+    async def _failovers(self) -> None:
+        """A copy takes over, and the replicas hear of that one after the other."""
+        for _ in range(self.rules.superseded):
+            await asyncio.sleep(self.random.uniform(0.0, self.rules.seconds / (self.rules.superseded + 1)))
+            before, self.store = self.store, self.store.copied()
+            self.say("superseded")
+            for replica in self.replicas:
+                replica.behind = before
+            for replica in sorted(self.replicas, key=lambda each: each.disk):
+                await asyncio.sleep(self.random.uniform(0.0, self.rules.unaware / len(self.replicas)))
+                self.say(f"aware {replica.disk}")
+                replica.behind = None
+            for replica in self.replicas:
+                replica.behind = None
 
     async def _settled(self) -> Outcome:
         peace = self.clock.now()

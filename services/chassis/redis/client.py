@@ -23,6 +23,8 @@ from services.chassis.secret import Secret
 _CONNECT: Final = 0.5  # seconds
 _ANSWER: Final = 0.25
 _SENTINEL_ANSWER: Final = 0.3
+_LATECOMERS: Final = 0.05  # seconds that the last sentinels are waited for, once most have answered
+_REMEMBERED: Final = 30.0  # seconds; sentinels that have not heard of a failover by then have undone it
 
 
 def make_link(address: RedisAddress, *, name: str) -> Link:
@@ -106,10 +108,11 @@ def _with_context(base: Any, context: ssl.SSLContext) -> Any:
 
 class AskingAllSentinel(Sentinel):
     """
-    Asks all sentinels at once and believes the newest of a majority's answers.
+    Asks all sentinels at once and believes the newest answer, and none that is older than what it has heard before.
 
     redis-py asks one after the other, so a hung first one costs a whole call's deadline, every time; and it believes
-    the first, which after a partition may be the one that has not heard of the failover.
+    the first. For some seconds only the sentinel that led a failover knows of it: when the old master comes back that
+    soon, the others take it for the master still, and what it is told then is lost.
     """
 
     def __init__(
@@ -118,8 +121,25 @@ class AskingAllSentinel(Sentinel):
         make: Any = super().__init__  # redis-py does not type it
         make([], sentinel_kwargs=settings)
         self.sentinels = [_single(host, port, settings, context) for host, port in hosts]
+        self._newest: dict[str, tuple[int, float]] = {}  # by service: an epoch, and the loop's time when it was heard
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
+        answers = await self._answers(service_name)
+        sound = [state for state in answers if self.check_master_state(state, service_name)]
+        if not sound:
+            raise MasterNotFoundError("no sentinel names a master")
+        newest = max(sound, key=_epoch)
+        now = asyncio.get_running_loop().time()
+        known, heard = self._newest.get(service_name, (0, now))
+        if now - heard > _REMEMBERED:
+            known = 0
+        if _epoch(newest) < max(known, *map(_epoch, answers)):
+            raise MasterNotFoundError("the sentinels that name a master have not heard of the last failover")
+        self._newest[service_name] = (_epoch(newest), now)
+        return newest["ip"], newest["port"]
+
+    async def _answers(self, service_name: str) -> list[dict[str, Any]]:
+        """Return what the sentinels know: most of them, and the others if they do not take long."""
         answers: list[dict[str, Any]] = []
 
         async def ask(sentinel: Redis) -> None:
@@ -133,10 +153,13 @@ class AskingAllSentinel(Sentinel):
             left = asked
             while left and 2 * len(answers) <= len(asked):
                 _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            if left:
+                _, left = await asyncio.wait(left, timeout=_LATECOMERS)
             for task in left:
                 task.cancel()
-        sound = [state for state in answers if self.check_master_state(state, service_name)]
-        if not sound:
-            raise MasterNotFoundError("no sentinel names a master")
-        newest = max(sound, key=lambda state: int(state["config-epoch"]))
-        return newest["ip"], newest["port"]
+        return answers
+
+
+def _epoch(state: dict[str, Any]) -> int:
+    """Return which of the failovers a sentinel speaks of."""
+    return int(state["config-epoch"])

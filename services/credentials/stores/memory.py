@@ -39,7 +39,8 @@ class MemoryStore:
         self._change = asyncio.Event()
         self._closed = False
 
-    async def get(self, kind: str, id_: str) -> Versioned | None:
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
+        del durable  # there is one copy
         return self._values.get(self._name(kind, id_))
 
     async def scan(self, kind: str) -> dict[str, Versioned]:
@@ -88,7 +89,8 @@ class MemoryStore:
         if held is not None and held.owner == owner:
             held.until = 0.0
 
-    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float) -> bool:
+    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float, durable: bool = False) -> bool:
+        del durable  # as above
         name = self._name(kind, id_)
         now = self._clock.monotonic()
         self._sweep(now)

@@ -27,11 +27,12 @@ def check(kind: str, id_: str) -> None:
 
 
 class RecordKeys(msgspec.Struct, frozen=True):
-    """The keys of one record. All three lie in one Cluster slot, so that one script may touch them."""
+    """The keys of one record. All of them lie in one Cluster slot, so that one script may touch them."""
 
     record: str
     lease: str
     fence: str
+    mark: str  # what is written to find out how far the replicas are
 
 
 class KeyNames:
@@ -58,10 +59,14 @@ class KeyNames:
         """Return the keys of a versioned value and of its lease."""
         if kind == "cred":
             account = f"{self._prefix}{{a:{id_}}}:"
-            return RecordKeys(f"{account}cred", f"{account}lease", f"{account}fence")
+            return RecordKeys(f"{account}cred", f"{account}lease", f"{account}fence", f"{account}mark")
         name = self.once(kind, id_)
-        return RecordKeys(name, f"{self._prefix}lease:{{{name}}}", f"{self._prefix}fence:{{{name}}}")
+        lease = f"{self._prefix}lease:{{{name}}}"
+        return RecordKeys(name, lease, f"{self._prefix}fence:{{{name}}}", f"{lease}:mark")
 
     def once(self, kind: str, id_: str) -> str:
-        """Return the key of a one-time value."""
+        """Return the key of a one-time value. An intent lies beside its credential, on the servers that have it."""
+        if kind == "intent":
+            credential, _, rest = id_.rpartition(".")
+            return f"{self._prefix}{{a:{credential}}}:intent:{rest}"
         return f"{self._prefix}{_SHORT.get(kind, kind)}:{id_}"

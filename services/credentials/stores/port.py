@@ -11,6 +11,7 @@ One contract suite (`tests/contract/stores`) runs over memory, SQLite and Redis 
     meta       check, pepper, …   sealed check record, sealed pepper
     login      sha256 of state    sealed pending login (one-time)
     nonce      nonce              internal calls already seen (one-time)
+    intent     crd_….epoch        a refresh token is about to be used (one-time), beside its credential
     usage …                       later issues
 """
 
@@ -24,11 +25,16 @@ __all__ = ["Busy", "Granted", "Stale", "Store", "StoreRefused", "StoreUnavailabl
 
 
 class Versioned(msgspec.Struct, frozen=True):
-    """A stored value. `kid` names the master key that sealed it (0: not sealed), so that a sweep can count."""
+    """
+    A stored value. `kid` names the master key that sealed it (0: not sealed), so that a sweep can count.
+
+    `safe`: no failover undoes it. What is not may be replaced by an older one, and nobody is to blame.
+    """
 
     version: int
     value: bytes
     kid: int
+    safe: bool = True
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -52,8 +58,13 @@ class Stale(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """Safe for concurrent use on one event loop, and by several processes where the backend is shared."""
 
-    async def get(self, kind: str, id_: str) -> Versioned | None:
-        """Return a value, None when there is none."""
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
+        """
+        Return a value, None when there is none.
+
+        What is read may be a write that nobody has vouched for yet, and that a failover undoes. With `durable` it is
+        as safe as what `put` returned for, or it is not returned.
+        """
 
     async def scan(self, kind: str) -> dict[str, Versioned]:
         """Return every value of a kind by id."""
@@ -81,8 +92,11 @@ class Store(Protocol):
     async def release(self, kind: str, id_: str, owner: str) -> None:
         """Give the lease back, if it is still the owner's."""
 
-    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float) -> bool:
-        """Keep a one-time value for `ttl` seconds; False when the id is taken already."""
+    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float, durable: bool = False) -> bool:
+        """
+        Keep a one-time value for `ttl` seconds; False when the id is taken already. `durable` as that of `put`; what
+        is not known to be so may have been kept all the same.
+        """
 
     async def take(self, kind: str, id_: str) -> bytes | None:
         """Return and remove a one-time value; at most one caller ever gets it."""

@@ -15,7 +15,10 @@ Theory of operation
   the generation who finds a dead ticket raises the generation: nobody misses the change for longer than `TICKET`.
 - An index entry may outlive its record (a crash in between); a scan passes over it. It never goes while its record
   stays: a removal takes it out only if nobody has announced a write of that id since.
-- A value is durable when `put` returns as far as Redis is: see promises.md C2 for the server's settings.
+- A value is durable when `put` returns as far as Redis is: see promises.md C2 for the server's settings. A master that
+  the sentinels have given up goes on answering until it hears of it, up to ten seconds, and nobody will ever have what
+  it takes meanwhile. Its replicas have left it, so whoever must not believe it asks for a durable answer, which writes
+  and waits for replicas as `put` does.
 """
 
 import asyncio
@@ -38,6 +41,7 @@ TRANSIENT: Final = 5.0  # seconds that a failover may take before a waiter is to
 _LOOK_EVERY: Final = 0.8  # seconds, should a message be lost
 _AGAIN_AFTER: Final = 0.1  # seconds between tries of the first call
 _BATCH: Final = 200  # records fetched at once
+_MARK: Final = 60_000  # milliseconds that the mark of a safe read stays
 _OLDEST: Final = (6, 2)  # GETDEL
 
 
@@ -78,10 +82,13 @@ class RedisStore:
                     raise StoreUnavailable(f"Redis at {self._places} cannot be used: {error}") from error
             await asyncio.sleep(_AGAIN_AFTER)
 
-    async def get(self, kind: str, id_: str) -> Versioned | None:
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
         check(kind, id_)
+        if durable and self._replicas:
+            keys = self._names.record(kind, id_)
+            return _versioned(await self._safely(scripts.READ, (keys.record, keys.mark), (_MARK,)), safe=True)
         fields = await self._link.call(*self._reading(kind, id_), policy=REPEATABLE)
-        return _versioned(fields)
+        return _versioned(fields, safe=not self._replicas)
 
     async def scan(self, kind: str) -> dict[str, Versioned]:
         check(kind, "any")
@@ -91,7 +98,7 @@ class RedisStore:
             batch = ids[start : start + _BATCH]
             answers = await self._link.fetch([self._reading(kind, id_) for id_ in batch])
             for id_, fields in zip(batch, answers, strict=True):
-                if (value := _versioned(fields)) is not None:
+                if (value := _versioned(fields, safe=not self._replicas)) is not None:
                     found[id_] = value
         return found
 
@@ -123,9 +130,12 @@ class RedisStore:
         check(kind, id_)
         await self._link.run(scripts.RELEASE, (self._names.record(kind, id_).lease,), (owner,), policy=REPEATABLE)
 
-    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float) -> bool:
+    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float, durable: bool = False) -> bool:
         check(kind, id_)
-        return bool(await self._link.call("SET", self._names.once(kind, id_), value, "NX", "PX", _milliseconds(ttl)))
+        key, life = self._names.once(kind, id_), _milliseconds(ttl)
+        if durable:
+            return bool(await self._safely(scripts.ONCE, (key,), (value, life)))
+        return bool(await self._link.call("SET", key, value, "NX", "PX", life))
 
     async def take(self, kind: str, id_: str) -> bytes | None:
         check(kind, id_)
@@ -184,10 +194,14 @@ class RedisStore:
         return count, not_after
 
     async def _commit(self, key: str, script: Script, args: Words) -> bool:
-        answer = await self._link.commit(script, (key,), args, replicas=self._replicas, wait_ms=self._wait)
+        answer = await self._safely(script, (key,), args)
         if answer not in (0, 1):
             raise StoreUnavailable("the write came too late and was not made")
         return bool(answer)
+
+    async def _safely(self, script: Script, keys: Sequence[str], args: Words) -> Any:
+        """Run a script that writes, and wait for the replicas."""
+        return await self._link.commit(script, keys, args, replicas=self._replicas, wait_ms=self._wait)
 
     async def _end(self, kind: str, id_: str, ticket: str, *, written: bool, count: int) -> None:
         keys = (self._names.generation, self._names.pending, self._names.ids(kind))
@@ -205,9 +219,9 @@ class RedisStore:
         return ("HMGET", self._names.record(kind, id_).record, "ver", "blob", "kid")
 
 
-def _versioned(fields: Sequence[Any]) -> Versioned | None:
+def _versioned(fields: Sequence[Any], *, safe: bool) -> Versioned | None:
     version, value, kid = fields
-    return None if version is None else Versioned(version=int(version), value=value, kid=int(kid))
+    return None if version is None else Versioned(version=int(version), value=value, kid=int(kid), safe=safe)
 
 
 def _milliseconds(seconds: float) -> int:

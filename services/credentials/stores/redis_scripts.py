@@ -16,6 +16,8 @@ REMOVE: Final = load(_DIRECTORY / "remove.lua")
 ACQUIRE: Final = load(_DIRECTORY / "acquire.lua")
 RENEW: Final = load(_DIRECTORY / "renew.lua")
 RELEASE: Final = load(_DIRECTORY / "release.lua")
+READ: Final = load(_DIRECTORY / "read.lua")
+ONCE: Final = load(_DIRECTORY / "once.lua")
 
 # First number of ACQUIRE's answer; the third is 2, stale.
 GRANTED: Final = 0

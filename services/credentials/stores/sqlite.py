@@ -46,7 +46,8 @@ class SqliteStore:
         """Open the file now, so that what is wrong with it is known at the start; otherwise the first call does."""
         await self._on_thread(self._file)
 
-    async def get(self, kind: str, id_: str) -> Versioned | None:
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
+        del durable  # what can be read has been synchronised
         names.check(kind, id_)
         return await self._on_thread(lambda: _get(self._file()[0], kind, id_))
 
@@ -85,7 +86,8 @@ class SqliteStore:
         query = "UPDATE leases SET until = 0 WHERE kind = ? AND id = ? AND owner = ?"
         await self._writing(lambda at: at.execute(query, (kind, id_, owner)).rowcount)
 
-    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float) -> bool:
+    async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float, durable: bool = False) -> bool:
+        del durable  # every write is synchronised
         names.check(kind, id_)
 
         def work(at: sqlite3.Connection) -> bool:

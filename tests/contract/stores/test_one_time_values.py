@@ -60,3 +60,12 @@ async def test_they_do_not_raise_the_generation(store: Store) -> None:
     await store.take("login", "x")
 
     assert await store.generation() == before
+
+
+async def test_one_that_must_last_is_kept_once_like_any_other(store: Store, other: Store) -> None:
+    put = [
+        (store, other)[at % 2].put_once("intent", "crd_a.e", b"%d" % at, ttl=30, durable=at % 3 > 0) for at in range(20)
+    ]
+
+    assert (await asyncio.gather(*put)).count(True) == 1
+    assert await other.take("intent", "crd_a.e") is not None

@@ -185,7 +185,33 @@ async def test_a_write_that_no_replica_has_does_not_count(server: Server, admin:
         with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
             await store.put("cred", "crd_a", b"v", kid=1, expected=0)
 
-        assert await store.get("cred", "crd_a") == Versioned(1, b"v", 1)
+        assert await store.get("cred", "crd_a") == Versioned(1, b"v", 1, safe=False)
+
+
+async def test_what_no_replica_has_is_not_vouched_for(server: Server, admin: Any) -> None:
+    """A master that was given up answers like that, and what it has is lost when it hears of it."""
+    async with contextlib.aclosing(await open_store(f"{server.url}?wait=1&deadline=1000", NOWHERE)) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.put("cred", "crd_a", b"v", kid=1, expected=0)
+        with pytest.raises(StoreUnavailable):
+            await store.get("cred", "crd_a", durable=True)
+        with pytest.raises(StoreUnavailable):
+            await store.put_once("intent", "crd_a.e", b"1", ttl=60, durable=True)
+        with pytest.raises(StoreUnavailable):  # nor is it a no: it may be gone again
+            await store.put_once("intent", "crd_a.e", b"1", ttl=60, durable=True)
+
+
+async def test_what_a_replica_has_is(tmp_path: Path) -> None:
+    with Server(tmp_path / "master") as master, Server(tmp_path / "replica", f"replicaof 127.0.0.1 {master.port}"):
+        with contextlib.closing(master.client()) as client:
+            client.set("any", "value")
+            assert client.execute_command("WAIT", 1, 10_000) == 1
+        async with contextlib.aclosing(await open_store(f"{master.url}?wait=1&deadline=2000", NOWHERE)) as store:
+            assert await store.put("cred", "crd_a", b"v", kid=1, expected=0)
+            assert await store.get("cred", "crd_a", durable=True) == Versioned(1, b"v", 1)
+            assert await store.get("cred", "crd_b", durable=True) is None
+            assert await store.put_once("intent", "crd_a.e", b"1", ttl=60, durable=True) is True
+            assert await store.put_once("intent", "crd_a.e", b"1", ttl=60, durable=True) is False
 
 
 async def test_a_write_that_too_few_replicas_would_get_waits_for_them(store: RedisStore, admin: Any) -> None:

@@ -34,6 +34,9 @@ GET zr:{a:crd_a}:lease          c
 SET zr:{a:crd_a}:lease me       c
 GET zr:{a:crd_a}:fence          c
 SET zr:{a:crd_a}:cool 1         c
+SET zr:{a:crd_a}:mark 1 PX 1000 c
+SET zr:{a:crd_a}:intent:e 1 NX PX 1000  c
+GETDEL zr:{a:crd_a}:intent:e    c
 GET zr:{a:crd_a}:cool           c
 GET zr:ck:abc                   c
 HMGET zr:ck:abc ver blob kid    c
@@ -186,6 +189,8 @@ async def test_the_credentials_service_can_do_all_it_does(store: Store) -> None:
         assert isinstance(await store.acquire(kind, id_, "you", ttl=30, seen=1), Busy)
         assert await store.renew(kind, id_, "me", ttl=30)
         await store.release(kind, id_, "me")
+    assert await store.put_once("intent", "crd_a.0123456789abcdef", b"1", ttl=30, durable=True)
+    assert await store.take("intent", "crd_a.0123456789abcdef") == b"1"
     for kind in ("login", "nonce"):
         assert await store.put_once(kind, "x", b"once", ttl=30)
         assert await store.take(kind, "x") == b"once"

@@ -17,7 +17,7 @@ from services.credentials.records import Credential, Secrets
 from services.credentials.refresh import End, Policy
 from services.credentials.renewals import RenewalSettings
 from services.credentials.stores.memory import MemoryStore
-from services.credentials.stores.port import Busy, Granted, Stale, StoreUnavailable
+from services.credentials.stores.port import Busy, Granted, Stale, StoreUnavailable, Versioned
 from services.credentials.token_provider import (
     InvalidGrant,
     RefreshedSecrets,
@@ -228,9 +228,9 @@ class _Flaky(MemoryStore):
 
     away = False
 
-    async def get(self, kind: str, id_: str):  # type: ignore[no-untyped-def]
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
         self._check()
-        return await super().get(kind, id_)
+        return await super().get(kind, id_, durable=durable)
 
     async def put(self, kind: str, id_: str, value: bytes, *, kid: int, expected: int) -> bool:
         self._check()

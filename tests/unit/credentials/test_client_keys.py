@@ -162,11 +162,11 @@ class Late(MemoryStore):
 
     hidden: tuple[str, str] | None = None
 
-    async def get(self, kind: str, id_: str) -> Versioned | None:
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
         if self.hidden == (kind, id_):
             self.hidden = None
             return None
-        return await super().get(kind, id_)
+        return await super().get(kind, id_, durable=durable)
 
 
 async def test_a_pepper_that_another_was_faster_to_make_is_used() -> None:

@@ -95,9 +95,9 @@ async def test_a_report_that_changes_the_record_meanwhile_is_kept() -> None:
     first = True
 
     class Busy(Vault):
-        async def read_credential(self, id_: str) -> Credential:
+        async def read_credential(self, id_: str, *, durable: bool = False) -> Credential:
             nonlocal first
-            found = await super().read_credential(id_)
+            found = await super().read_credential(id_, durable=durable)
             if first:
                 first = False
                 await it.vault.write_credential(msgspec.structs.replace(found, blocked_models=("m",)), expected=1)

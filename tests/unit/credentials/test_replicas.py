@@ -10,7 +10,7 @@ from services.credentials.keyring import Keyring
 from services.credentials.replicas import LIFE, Reporter
 from services.credentials.rotation_plan import Replica
 from services.credentials.stores.memory import MemoryStore
-from services.credentials.stores.port import StoreUnavailable
+from services.credentials.stores.port import StoreUnavailable, Versioned
 from services.credentials.vault import META, Vault
 from tests.support.clock import ManualClock
 from tests.support.vaults import ADDED, FIRST, PROMOTED, contents, filled
@@ -124,8 +124,8 @@ class Vanishing(MemoryStore):
 
     armed = False
 
-    async def get(self, kind: str, id_: str):  # type: ignore[no-untyped-def]
-        return None if self.armed and id_.startswith("kids:") else await super().get(kind, id_)
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
+        return None if self.armed and id_.startswith("kids:") else await super().get(kind, id_, durable=durable)
 
 
 async def test_a_report_that_is_renewed_while_it_is_cleared_away_stays() -> None:

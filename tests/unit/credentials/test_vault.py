@@ -8,6 +8,7 @@ from services.credentials.contract import State
 from services.credentials.errors import Conflict, KeyringInvalid, NotFound, Undecryptable
 from services.credentials.records import Secrets
 from services.credentials.stores.memory import MemoryStore
+from services.credentials.stores.port import Versioned
 from services.credentials.vault import CHECK, META, Opened, Trouble, Vault
 from tests.support.vaults import (
     ADDED,
@@ -289,8 +290,8 @@ class Slow(MemoryStore):
 
     meanwhile: Vault | None = None
 
-    async def get(self, kind: str, id_: str) -> "object":  # type: ignore[override]
-        found = await super().get(kind, id_)
+    async def get(self, kind: str, id_: str, *, durable: bool = False) -> Versioned | None:
+        found = await super().get(kind, id_, durable=durable)
         vault, self.meanwhile = self.meanwhile, None
         if vault is not None:
             await vault.write_credential(credential(label="meanwhile"), 1)

@@ -25,14 +25,18 @@ def test_another_kind_is_refused(kind: str) -> None:
 
 def test_the_keys_of_a_credential_share_its_hash_tag() -> None:
     assert KeyNames().record("cred", "crd_a") == RecordKeys(
-        "zr:{a:crd_a}:cred", "zr:{a:crd_a}:lease", "zr:{a:crd_a}:fence"
+        "zr:{a:crd_a}:cred", "zr:{a:crd_a}:lease", "zr:{a:crd_a}:fence", "zr:{a:crd_a}:mark"
     )
 
 
 def test_the_keys_of_other_records_share_a_slot_by_the_whole_name() -> None:
     assert KeyNames().record("meta", "check") == RecordKeys(
-        "zr:meta:check", "zr:lease:{zr:meta:check}", "zr:fence:{zr:meta:check}"
+        "zr:meta:check", "zr:lease:{zr:meta:check}", "zr:fence:{zr:meta:check}", "zr:lease:{zr:meta:check}:mark"
     )
+
+
+def test_an_intent_lies_beside_its_credential() -> None:
+    assert KeyNames().once("intent", "crd_a.0123456789abcdef") == "zr:{a:crd_a}:intent:0123456789abcdef"
 
 
 @pytest.mark.parametrize(
