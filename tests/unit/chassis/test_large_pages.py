@@ -59,19 +59,18 @@ def test_nothing_else_is(other: str) -> None:
 
 _PROGRAM = """
 import pathlib, re
-from services.chassis.large_pages import use_large_pages, worthwhile
+from services.chassis.large_pages import use_large_pages
 kept = [bytearray(64) for _ in range(200_000)]
-asked = use_large_pages()
-smaps = pathlib.Path("/proc/self/smaps_rollup").read_text()
-print(asked, int(re.search(r"AnonHugePages: +(\\d+)", smaps)[1]) * 1024, len(kept))
+asked, smaps = use_large_pages(), pathlib.Path("/proc/self/smaps_rollup")
+has = re.search(r"AnonHugePages: +(\\d+)", smaps.read_text())[1] if smaps.exists() else 0
+print(asked, int(has) * 1024, len(kept))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a call")
 def test_a_process_gets_what_it_asked_for() -> None:
     done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
     asked, has, _ = map(int, done.stdout.split())
-    kernel = tuple(map(int, platform.release().split(".")[:2]))
+    version = tuple(map(int, platform.release().split(".")[:2]))
 
     assert has >= asked
-    assert (asked > 0) == (kernel >= (6, 1))
+    assert (asked > 0) == (sys.platform == "linux" and version >= (6, 1))  # older ones have no such call
