@@ -73,7 +73,7 @@ class CorkedTransport(asyncio.Transport):
         unsent = self._unsent
         if not unsent:
             if len(self._served) < 2:
-                self._transport.write(data)
+                self._send(data)
                 return
             cork = self._cork
             if not cork.waiting:
@@ -88,7 +88,11 @@ class CorkedTransport(asyncio.Transport):
         """Send what waits."""
         data = b"".join(self._unsent)
         self._forget()
-        if data and not self._transport.is_closing():
+        if data:
+            self._send(data)
+
+    def _send(self, data: "bytes | bytearray | memoryview[Any]") -> None:
+        if not self._transport.is_closing():
             self._transport.write(data)
 
     def _forget(self) -> None:

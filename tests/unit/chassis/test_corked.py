@@ -67,6 +67,17 @@ async def turn() -> None:
     await asyncio.sleep(0)
 
 
+async def test_who_is_served_alone_is_told_nothing_on_a_connection_that_closes() -> None:
+    bench = Bench()
+    wire, one = bench.connect()
+    bench.served.clear()
+    wire.closing = True
+    one.write(b"late")
+    await turn()
+
+    assert bench.log == []
+
+
 async def test_who_is_served_alone_waits_for_nobody() -> None:
     bench = Bench()
     _, one = bench.connect()
