@@ -24,9 +24,10 @@ _COLOURS: Final = {
 }
 _PAPER: Final = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 _PEERS: Final = ("ccr", "portkey", "litellm")
-_YARDSTICKS: Final = ("direct", "haproxy", "nginx", "envoy")
+_YARDSTICKS: Final = ("direct", "haproxy", "nginx", "envoy", "floor")
 _SHORT: Final = {
     "direct": "upstream, asked directly",
+    "floor": "a bare relay in Python",
     "ccr": "claude-code-router (A to O)",
     "portkey": "Portkey (O)",
     "litellm": "LiteLLM (O to A)",

@@ -90,6 +90,7 @@ class Session:
         except (LoadFailed, subprocess.TimeoutExpired) as error:
             values = {"errors": 1.0}
             say(f"{measure.name} {name}: {error}")
+        time.sleep(target.subject.lingers)
         self.readings.setdefault(measure.name, {}).setdefault(name, []).append(values)
         say(f"{where}  {measure.name:17} {name:16} {_shown(values)}")
 

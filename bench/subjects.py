@@ -72,6 +72,7 @@ store: {{dir: "{run}/store"}}
 # What is seen of the requests: as shipped, nothing at all, and every one of them traced to a collector that is away.
 SHIPPED: Final = "logging: {level: info, format: json}"
 QUIET: Final = "logging: {level: silent}\ntelemetry: {metrics: false, usageDays: 0, quotaSeconds: 0}"
+_EXPORTED: Final = 4.5  # seconds in which the spans of a measure are offered to a collector that is away
 TRACED: Final = f'{SHIPPED}\ntelemetry: {{otlpEndpoint: "http://127.0.0.1:9"}}'
 
 
@@ -183,6 +184,7 @@ class Subject(NamedTuple):
     streams: bool = True
     passes_bytes: bool = False  # the body arrives as the upstream sent it
     large: bool = True
+    lingers: float = 0.0  # seconds that it goes on working after its turn, on the core that the next one wants
 
     @property
     def where(self) -> str:
@@ -231,7 +233,8 @@ def gateways(mock: int, *, transports: tuple[str, ...], debian: Path | None) -> 
     ):
         server = Gateway(f"native-{mark}", mock, upstream_format="native", seen=seen)
         title = f"gateway, Anthropic passed through, {shown}"
-        subjects.append(Subject(f"gw-aa-{mark}", title, server, "anthropic", passes_bytes=True))
+        lingers = _EXPORTED if seen is TRACED else 0.0
+        subjects.append(Subject(f"gw-aa-{mark}", title, server, "anthropic", passes_bytes=True, lingers=lingers))
     if debian is not None:
         server = Gateway("native-debian", mock, upstream_format="native", python=debian)
         title = "gateway, Anthropic passed through, Debian's Python"
