@@ -10,8 +10,8 @@ class Verdicts(dict[bytes, bool]):
     """
     `verdicts[name]` is what `decide(name)` says, asked once.
 
-    `functools.lru_cache` keeps an order of use that nobody needs here, and so costs twice as much: `map` of
-    `__getitem__` over the headers of a message runs without a function of ours for those that were seen before.
+    `functools.lru_cache` would keep an order of use that nobody needs here; `map` of `__getitem__` over the headers of
+    a message runs without a function of ours for those that were seen before.
     """
 
     __slots__ = ("_decide",)

@@ -54,7 +54,6 @@ SUFFIX: Final = {ANTHROPIC: "/v1/messages", OPENAI: "/chat/completions"}
 _FIXED: Final = {UpstreamFormat.ANTHROPIC: ANTHROPIC, UpstreamFormat.OPENAI: OPENAI}
 
 # The seed's table for the start plan: each dialect goes to the other's place on the coding plan.
-_AUTOMATIC: Final = UpstreamFormat.AUTO
 _AUTO: Final = dict.fromkeys(WireFormat, OPENAI)
 
 
@@ -74,11 +73,11 @@ def address(base: str, suffix: str) -> tuple[Origin, bytes]:
 
 def upstream_format(setting: UpstreamFormat, client: WireFormat, working: WireFormat | None = None) -> WireFormat:
     """Return the format to speak upstream; `working` is what answered last on a route set to auto."""
+    if setting is UpstreamFormat.AUTO:
+        return working or _AUTO[client]
     fixed = _FIXED.get(setting)
     if fixed is not None:
         return fixed
-    if setting is _AUTOMATIC:
-        return working or _AUTO[client]
     return OPENAI if client is RESPONSES else client  # no upstream speaks Responses itself
 
 

@@ -229,13 +229,12 @@ class World:
             await asyncio.sleep(self.random.uniform(0.0, self.rules.seconds / (self.rules.superseded + 1)))
             before, self.store = self.store, self.store.copied()
             self.say("superseded")
-            for replica in self.replicas:
+            unaware = sorted(self.replicas, key=lambda each: each.disk)
+            for replica in unaware:
                 replica.behind = before
-            for replica in sorted(self.replicas, key=lambda each: each.disk):
-                await asyncio.sleep(self.random.uniform(0.0, self.rules.unaware / len(self.replicas)))
+            for replica in unaware:
+                await asyncio.sleep(self.random.uniform(0.0, self.rules.unaware / len(unaware)))
                 self.say(f"aware {replica.disk}")
-                replica.behind = None
-            for replica in self.replicas:
                 replica.behind = None
 
     async def _settled(self) -> Outcome:

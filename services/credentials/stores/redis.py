@@ -132,10 +132,8 @@ class RedisStore:
 
     async def put_once(self, kind: str, id_: str, value: bytes, *, ttl: float, durable: bool = False) -> bool:
         check(kind, id_)
-        key, life = self._names.once(kind, id_), _milliseconds(ttl)
-        if durable:
-            return bool(await self._safely(scripts.ONCE, (key,), (value, life)))
-        return bool(await self._link.call("SET", key, value, "NX", "PX", life))
+        run = self._safely if durable else self._link.run
+        return bool(await run(scripts.ONCE, (self._names.once(kind, id_),), (value, _milliseconds(ttl))))
 
     async def take(self, kind: str, id_: str) -> bytes | None:
         check(kind, id_)

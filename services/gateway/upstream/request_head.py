@@ -71,6 +71,5 @@ class HeadWriter:
     def write(self, request: UpstreamRequest) -> bytes:
         """Return request line and headers with the empty line; raise `ProtocolViolation`."""
         lines = own_lines(request)
-        body = request.body
-        end = b"content-length: %d\r\n\r\n" % len(body) if body or announces_length(request) else b"\r\n"
+        end = b"content-length: %d\r\n\r\n" % len(request.body) if announces_length(request) else b"\r\n"
         return b"".join((request.method.encode(), b" ", request.path, self._host, lines, end))
