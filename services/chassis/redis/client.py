@@ -24,6 +24,7 @@ _CONNECT: Final = 0.5  # seconds
 _ANSWER: Final = 0.25
 _SENTINEL_ANSWER: Final = 0.3
 _LATECOMERS: Final = 0.05  # seconds that the last sentinels are waited for, once most have answered
+_IN_FAILOVER: Final = "failover_in_progress"
 _REMEMBERED: Final = 30.0  # seconds; sentinels that have not heard of a failover by then have undone it
 
 
@@ -112,7 +113,8 @@ class AskingAllSentinel(Sentinel):
 
     redis-py asks one after the other, so a hung first one costs a whole call's deadline, every time; and it believes
     the first. For some seconds only the sentinel that led a failover knows of it: when the old master comes back that
-    soon, the others take it for the master still, and what it is told then is lost.
+    soon, the others take it for the master still, and what it is told then is lost. So does the one that led, with the
+    new epoch, until the replicas have been told; whoever is amid a failover names nobody.
     """
 
     def __init__(
@@ -125,7 +127,8 @@ class AskingAllSentinel(Sentinel):
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         answers = await self._answers(service_name)
-        sound = [state for state in answers if self.check_master_state(state, service_name)]
+        settled = [state for state in answers if _IN_FAILOVER not in state["flags"]]
+        sound = [state for state in settled if self.check_master_state(state, service_name)]
         if not sound:
             raise MasterNotFoundError("no sentinel names a master")
         newest = max(sound, key=_epoch)

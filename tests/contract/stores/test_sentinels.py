@@ -4,7 +4,8 @@ Which master is believed in when the sentinels do not agree: the one of the newe
 The sentinels here are real and each watches a server of its own, so that they stay of different minds; real ones are for
 some seconds, and with an old master that comes back that soon the store is written to where nobody will look for it.
 
-Shown to fail once by: the newest of a majority's answers, whoever else may be about to answer; no memory.
+Shown to fail once by: the newest of a majority's answers, whoever else may be about to answer; no memory; believing
+who is amid a failover (so it was, and is mended: a store was read as it had been before the failover).
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 
 from services.chassis.redis import client
 from services.chassis.redis.client import AskingAllSentinel
-from tests.support.redis_server import MASTER, Server
+from tests.support.redis_server import MASTER, Sentinels, Server
 
 pytestmark = pytest.mark.promise("P-16")
 
@@ -51,6 +52,11 @@ class Split:
                 await asyncio.sleep(0.05)
 
 
+def _asking(sentinels: list[Server]) -> AskingAllSentinel:
+    hosts = tuple(("127.0.0.1", sentinel.port) for sentinel in sentinels)
+    return AskingAllSentinel(hosts, {"socket_timeout": 0.3, "protocol": 3}, None)
+
+
 @pytest.fixture
 def split(tmp_path: Path) -> Iterator[Split]:
     with contextlib.ExitStack() as stack:
@@ -62,8 +68,7 @@ def split(tmp_path: Path) -> Iterator[Split]:
 
 @pytest.fixture
 async def asking(split: Split) -> AsyncIterator[AskingAllSentinel]:
-    hosts = tuple(("127.0.0.1", sentinel.port) for sentinel in (*split.stale, split.informed))
-    found = AskingAllSentinel(hosts, {"socket_timeout": 0.3}, None)
+    found = _asking([*split.stale, split.informed])
     yield found
     for sentinel in found.sentinels:
         await sentinel.aclose()
@@ -104,3 +109,37 @@ async def test_while_the_newest_master_is_down_no_older_one_is_believed(
     assert named == {("127.0.0.1", split.new.port)}  # and then none
     with pytest.raises(MasterNotFoundError):
         await asking.discover_master(MASTER)
+
+
+def _leads(sentinel: Server) -> bool:
+    """Whether it has promoted a replica and has yet to tell the other one."""
+    with contextlib.closing(sentinel.client()) as client:
+        state = client.sentinel_masters()[MASTER]
+    return state["config-epoch"] > 0 and "failover_in_progress" in state["flags"]
+
+
+async def test_an_old_master_that_is_back_before_the_failover_is_over_is_not_believed(tmp_path: Path) -> None:
+    """Whoever leads it names the old master with the new epoch, until the replicas follow; here they take three seconds."""
+    with Sentinels(tmp_path, replicas=2) as sentinels:
+        old = sentinels.current()
+        for replica in sentinels.servers[1:]:
+            with contextlib.closing(replica.client()) as client:
+                client.execute_command("ACL", "SETUSER", "default", "-slaveof", "+slaveof|no")
+        asking = _asking(sentinels.sentinels)
+        old.kill()
+        while not any(map(_leads, sentinels.sentinels)):
+            await asyncio.sleep(0.05)
+        old.start()
+        named = [await _named(asking) for _ in range(200)]
+        for sentinel in asking.sentinels:
+            await sentinel.aclose()
+    assert named[-1] is not None
+    assert old.port not in named
+
+
+async def _named(asking: AskingAllSentinel) -> int | None:
+    await asyncio.sleep(0.02)
+    with contextlib.suppress(MasterNotFoundError):
+        _, port = await asking.discover_master(MASTER)
+        return port
+    return None
