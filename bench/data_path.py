@@ -146,7 +146,6 @@ class DataPath:
     def settle(self) -> None:
         """Count and log what was served, which is part of its price."""
         self.gateway.ledger.flush()
-        self.gateway.request_log.flush()
 
 
 def _chunks(data: bytes) -> list[bytes]:

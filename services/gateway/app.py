@@ -40,8 +40,8 @@ from services.gateway.identity import Platform, static_headers
 from services.gateway.leases import ConfiguredLeases, Leases
 from services.gateway.ledger import Ledger
 from services.gateway.metrics import GatewayMetrics, Load, export_load
-from services.gateway.observation import Observation, Observer
-from services.gateway.request_log import RequestLog
+from services.gateway.observation import Observer
+from services.gateway.request_log import write_lines
 from services.gateway.rescue import dialect_of_path, fault_of_exception
 from services.gateway.routes.completion import PATHS, CompletionEndpoint
 from services.gateway.routes.count_tokens import PATH as COUNT_TOKENS
@@ -74,23 +74,11 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     registry: CollectorRegistry
     keeper: Keeper
-    request_log: RequestLog
     ledger: Ledger
     vitals: Vitals
     transport: UpstreamTransport
     tasks: Tasks
     slots: Slots
-
-
-class _Observers:
-    """Tells several observers of each exchange."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
-
-    def observe(self, observation: Observation) -> None:
-        for observer in self._observers:
-            observer.observe(observation)
 
 
 def create_gateway(
@@ -115,16 +103,15 @@ def create_gateway(
     seen = instruments or Instruments(vitals(registry, "gateway", version_of_this()), None)
     metrics = GatewayMetrics(registry, is_known_model=lambda name: catalogue.find(name) is not None)
     slots = Slots(limits.streams, limits.queue, limits.queue_seconds, waited=metrics.waited)
-    request_log = RequestLog()
-    ledger = Ledger(*([metrics.take] if settings.telemetry.metrics else []))
+    ledger = Ledger(write_lines, *([metrics.take] if settings.telemetry.metrics else []))
     transport = transport or _transport(settings)
     leases = leases or ConfiguredLeases(rules.upstream_key(settings))
     exchange = _exchange(settings, catalogue, transport, leases, slots, keeper, tasks, captcha)
-    hot = _traced_routes(settings, exchange, _Observers(request_log, ledger), clock, seen)
+    hot = _traced_routes(settings, exchange, ledger, clock, seen)
     health = health or Health()
     entry = Entry(
         hot,
-        _framework(catalogue, health, _closer(transport, tasks, request_log, ledger)),
+        _framework(catalogue, health, _closer(transport, tasks, ledger)),
         keys or _client_keys(settings),
         Cors(settings.server.cors_origins),
         tasks,
@@ -136,7 +123,6 @@ def create_gateway(
         health=health,
         registry=registry,
         keeper=keeper,
-        request_log=request_log,
         ledger=ledger,
         vitals=seen.vitals,
         transport=transport,
@@ -300,11 +286,10 @@ def _export_load(
     export_gate(registry, gate, lambda name: catalogue.find(name) is not None)
 
 
-def _closer(transport: UpstreamTransport, tasks: Tasks, request_log: RequestLog, ledger: Ledger) -> Callable[[], Any]:
+def _closer(transport: UpstreamTransport, tasks: Tasks, ledger: Ledger) -> Callable[[], Any]:
     async def close() -> None:
         await tasks.aclose()
         await transport.aclose()
-        request_log.flush()
         ledger.flush()
 
     return close

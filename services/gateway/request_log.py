@@ -1,13 +1,12 @@
 """
-One line per exchange, written in batches: the data path appends to a list, a timer formats and writes.
+One line per exchange, written in batches: a taker of the ledger.
 
-A logging call per request costs as much as the relaying itself (performance.md 4), so lines wait at most `interval`
-seconds. What is still waiting when the process ends is written by `flush`.
+A logging call per request costs as much as the relaying itself (performance.md 4).
 """
 
-import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,8 +15,6 @@ from services.chassis.logs import log_all, vetted, word
 from services.gateway.observation import Observation
 
 _log: Final = logging.getLogger("zcode.request")
-_INTERVAL: Final = 0.1  # seconds; a gateway with little to do is not woken for every line
-_MOST: Final = 128  # lines at a time, because nobody is served while they are written
 
 
 class RequestLine(msgspec.Struct, frozen=True, gc=False):
@@ -88,26 +85,9 @@ def _milliseconds(seconds: float) -> float:
     return int(seconds * 10_000 + 0.5) / 10
 
 
-class RequestLog:
-    """An Observer that writes lines. Belongs to one event loop."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[float, Observation]] = []
-        self._handle: asyncio.Handle | None = None
-
-    def observe(self, observation: Observation) -> None:
-        """Take note of one exchange."""
-        if not _log.isEnabledFor(logging.INFO):
-            return
-        self._waiting.append((time.time(), observation))
-        if self._handle is None:
-            self._handle = asyncio.get_running_loop().call_later(_INTERVAL, self.flush)
-        elif len(self._waiting) == _MOST:
-            self._handle.cancel()
-            self._handle = asyncio.get_running_loop().call_soon(self.flush)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        self._handle = None
-        waiting, self._waiting = self._waiting, []
-        log_all(_log, "request", [(moment, line_of(observation)) for moment, observation in waiting])
+def write_lines(observations: Sequence[Observation]) -> None:
+    """Write a line for each of these exchanges; one that fails to be written takes nothing down."""
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    ahead = time.time() - time.monotonic()
+    log_all(_log, "request", [(seen.ended_at + ahead, line_of(seen)) for seen in observations])

@@ -155,7 +155,7 @@ async def test_a_compressed_answer_comes_back_untouched_and_metered(
     asked = f"{coding}, identity;q=0.1"
 
     headers, body = await _raw(client, dialect, _ODD_REQUESTS[dialect], accept_encoding=asked)
-    gateway.gateway.request_log.flush()
+    gateway.gateway.ledger.flush()
 
     assert coding == headers["content-encoding"]
     assert _ODD_ANSWERS[dialect] == _UNPACK[coding](body)
@@ -237,7 +237,7 @@ async def test_a_stream_that_comes_compressed_unasked_is_passed_on_and_metered(
     body = _ODD_STREAMED[dialect].replace(b"glm-5.1", b"sim:events=9;encoding=gzip")
 
     headers, data = await _raw(client, dialect, body)
-    gateway.gateway.request_log.flush()
+    gateway.gateway.ledger.flush()
 
     assert "gzip" == headers["content-encoding"]
     assert 9 <= len(data_of(gzip.decompress(data)))

@@ -1,14 +1,14 @@
 """One line per exchange, written in batches, with fields from an allow-list."""
 
-import asyncio
 import logging
+import time
 from typing import Any
 
 import pytest
 from msgspec.structs import asdict
 
 from services.gateway.observation import Observation
-from services.gateway.request_log import RequestLog, line_of
+from services.gateway.request_log import line_of, write_lines
 from services.gateway.translation.streams.events import Usage
 
 
@@ -57,46 +57,19 @@ def test_what_comes_from_outside_cannot_carry_a_secret() -> None:
     assert token not in str(fields)
 
 
-async def test_lines_wait_a_moment_and_come_together(caplog: pytest.LogCaptureFixture) -> None:
+def test_exchanges_are_written_line_by_line_with_the_time_of_their_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "zcode.request")
-    log = RequestLog()
-    log.observe(_seen(status=200))
-    log.observe(_seen(status=404))
-    assert [] == caplog.records
-
-    async with asyncio.timeout(5):
-        while len(caplog.records) < 2:  # a timer of the log's own
-            await asyncio.sleep(0.01)
+    ended = time.monotonic() - 5
+    before = time.time()
+    write_lines([_seen(status=200, ended_at=ended), _seen(status=404, ended_at=ended + 1)])
 
     assert [200, 404] == [record.__dict__["fields"]["status"] for record in caplog.records]
     assert {"request"} == {record.getMessage() for record in caplog.records}
+    assert [before - 5, before - 4] == pytest.approx([record.created for record in caplog.records], abs=0.5)
 
 
-async def test_what_waits_is_written_at_the_end_and_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "zcode.request")
-    log = RequestLog()
-    log.observe(_seen())
-    log.flush()
-    log.flush()
-
-    assert 1 == len(caplog.records)
-
-
-async def test_a_log_that_nobody_reads_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_that_nobody_reads_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "zcode.request")
-    log = RequestLog()
-    log.observe(_seen())
+    write_lines([_seen()])
 
-    assert [] == log._waiting
-    log.flush()
     assert [] == caplog.records
-
-
-async def test_a_crowd_of_lines_does_not_wait(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "zcode.request")
-    log = RequestLog()
-    for _ in range(128):
-        log.observe(_seen())
-    await asyncio.sleep(0)
-
-    assert 128 == len(caplog.records)
