@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.gateway.dialect import GLM_OPENAI, Dialect
+from services.gateway.dialect import GLM_OPENAI, Dialect, MidSystem
 from services.gateway.translation.context import ResponseContext
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
@@ -14,6 +14,7 @@ from services.gateway.translation.requests.limits import RequestLimits
 PLAIN = Dialect()
 GLM = GLM_OPENAI
 GLM_53 = msgspec.structs.replace(GLM_OPENAI, efforts=("low", "high", "max"), thinking_can_be_disabled=False)
+REMINDING = Dialect(mid_system=MidSystem.REMINDER)
 
 
 class Translated(msgspec.Struct, frozen=True):
@@ -50,6 +51,11 @@ def refuse(dialect: Dialect = PLAIN, limits: RequestLimits | None = None, **fiel
     return caught.value
 
 
+def messages_of(*messages: Any, dialect: Dialect = PLAIN) -> list[Any]:
+    """Return what becomes of messages."""
+    return translate(dialect, messages=messages).messages
+
+
 def user(*blocks: Any) -> dict[str, Any]:
     """Return a user message; strings are text blocks."""
     return {"role": "user", "content": [_block(block) for block in blocks]}
@@ -65,6 +71,11 @@ def system(text: str) -> dict[str, Any]:
     return {"role": "system", "content": text}
 
 
+def text(value: str, **fields: Any) -> dict[str, Any]:
+    """Return a text block."""
+    return {"type": "text", "text": value} | fields
+
+
 def call(id_: str, name: str = "f", **arguments: Any) -> dict[str, Any]:
     """Return a tool_use block."""
     return {"type": "tool_use", "id": id_, "name": name, "input": arguments}
@@ -78,11 +89,22 @@ def result(id_: str, *content: Any, **fields: Any) -> dict[str, Any]:
     return block | {"content": [_block(item) for item in content]} if content else block
 
 
+def called(id_: str, name: str = "f", arguments: str = "{}") -> dict[str, Any]:
+    """Return what becomes of a tool_use block."""
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def answer(id_: str, content: Any) -> dict[str, Any]:
+    """Return what becomes of a tool_result block."""
+    return {"role": "tool", "tool_call_id": id_, "content": content}
+
+
 def tool(name: str = "f", **fields: Any) -> dict[str, Any]:
     """Return a tool's definition."""
     return {"name": name, "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}}} | fields
 
 
+BILLING = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.330; cch=71fea;"}
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 IMAGE_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}}

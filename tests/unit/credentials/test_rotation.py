@@ -1,78 +1,14 @@
-"""One rotation, step by step, in a world that holds still or gets in the way."""
-
-from collections.abc import Callable
+"""One rotation, step by step: with replicas to wait for, and of a keyring that is somebody else's to change."""
 
 import pytest
 
 from services.credentials.errors import Conflict, KeyringInvalid
 from services.credentials.keyring import Keyring
-from services.credentials.replicas import Reporter
-from services.credentials.rotation import RATE, Hooks, Progress, Proof, Rotation
+from services.credentials.rotation import RATE, Proof, Rotation
 from services.credentials.rotation_plan import Step
-from services.credentials.stores.memory import MemoryStore
-from services.credentials.stores.port import Granted, StoreUnavailable
-from services.credentials.vault import META, Vault
-from tests.support.clock import ManualClock
-from tests.support.vaults import ADDED, FIRST, PROMOTED, RETIRED, contents, credential, filled, overwrite
-
-
-class Holder:
-    """A keyring kept in memory."""
-
-    def __init__(self, keyring: Keyring = FIRST) -> None:
-        self.keyring = keyring
-        self.written = 0
-        self.fixed = False
-
-    async def read(self) -> Keyring:
-        return self.keyring
-
-    async def write(self, keyring: Keyring) -> None:
-        self.keyring = keyring
-        self.written += 1
-
-
-class World:
-    """A store with records, a keyring, and time that passes only while the rotation sleeps."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.store = MemoryStore(self.clock)
-        self.holder = Holder()
-        self.progress: list[Progress] = []
-        self.audited: list[tuple[str, int, int]] = []
-        self.meanwhile: list[Callable[[], object]] = []
-
-    async def filled(self, count: int = 5) -> "World":
-        await filled(self.store, count)
-        return self
-
-    async def sleep(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-        if self.meanwhile:
-            await self.meanwhile.pop(0)()  # type: ignore[misc]
-
-    async def audit(self, event: str, kid: int) -> None:
-        self.audited.append((event, kid, self.holder.written))
-
-    def rotation(self, *, at_least: int = 0, patience: float = 20.0) -> Rotation:
-        return Rotation(
-            self.store,
-            Vault(self.store, self.holder.keyring),
-            self.holder,
-            at_least=at_least,
-            patience=patience,
-            hooks=Hooks(progress=self.progress.append, audit=self.audit),
-            clock=self.clock,
-            sleep=self.sleep,
-        )
-
-    def steps(self) -> list[Step]:
-        found: list[Step] = []
-        for progress in self.progress:
-            if not found or found[-1] is not progress.step:
-                found.append(progress.step)
-        return found
+from services.credentials.vault import Vault
+from tests.support.rotation_world import World, replica
+from tests.support.vaults import ADDED, FIRST, PROMOTED, RETIRED, contents, credential
 
 
 async def test_a_rotation_takes_every_step_in_order_and_shows_a_count() -> None:
@@ -161,18 +97,6 @@ async def test_a_keyring_of_another_store_is_not_rotated() -> None:
 
 
 # -- replicas
-
-
-async def replica(world: World, name: str = "a") -> tuple[Vault, Callable[[], object]]:
-    vault = Vault(world.store, FIRST)
-    reporter = Reporter(world.store, vault, name)
-    await reporter.report()
-
-    async def catch_up() -> None:
-        await vault.adopt(world.holder.keyring)
-        await reporter.report()
-
-    return vault, catch_up
 
 
 async def test_a_key_is_promoted_only_when_every_replica_has_it_and_swept_only_when_every_replica_uses_it() -> None:
@@ -281,139 +205,3 @@ async def test_a_fixed_keyring_that_changes_meanwhile_stops_the_rotation() -> No
     world.meanwhile = [roll_back]
     with pytest.raises(Conflict, match="was changed while records were sealed anew; run this again"):
         await world.rotation().run()
-
-
-# -- others
-
-
-async def test_of_two_rotations_one_runs() -> None:
-    world = await World().filled()
-    assert isinstance(await world.store.acquire(META, "rotation", "other", ttl=1e6, seen=0), Granted)
-
-    with pytest.raises(Conflict, match="another rotation is running"):
-        await world.rotation().run()
-
-    assert world.holder.written == 0
-
-
-async def test_a_rotation_goes_on_by_itself_after_one_that_was_killed() -> None:
-    world = await World().filled()
-    await world.store.acquire(META, "rotation", "killed", ttl=30.0, seen=0)
-
-    assert (await world.rotation().run()).counts == {2: 7}
-
-
-async def test_a_rotation_that_lost_its_lease_stops() -> None:
-    world = await World().filled(5)
-
-    async def pause() -> None:
-        world.clock.advance(60)
-        await world.store.acquire(META, "rotation", "other", ttl=1e6, seen=0)
-
-    world.meanwhile = [pause]
-    with pytest.raises(Conflict, match="taken over"):
-        await world.rotation().run()
-
-
-async def test_a_keyring_that_somebody_else_changed_is_not_overwritten() -> None:
-    world = await World().filled()
-    changed = FIRST.added(b"by hand, by somebody in a hurry ")
-    await replica(world)
-
-    async def interfere() -> None:
-        await Reporter(world.store, Vault(world.store, world.holder.keyring), "a").report()
-        world.holder.keyring = changed
-
-    world.meanwhile = [interfere]
-    with pytest.raises(Conflict, match="changed by somebody else"):
-        await world.rotation().run()
-
-    assert world.holder.keyring == changed
-
-
-async def test_a_long_rotation_keeps_its_lease() -> None:
-    world = await World().filled(1100)  # 22 seconds
-
-    assert (await world.rotation().run()).resealed == 1102
-
-
-async def test_a_record_that_is_being_refreshed_is_sealed_anew_afterwards() -> None:
-    world = await World().filled(2)
-    name = ("cred", credential(0).id)
-    await world.store.acquire(*name, "refresh", ttl=5.0, seen=1)
-
-    proof = await world.rotation().run()
-
-    assert (proof.counts, proof.resealed) == ({2: 4}, 4)
-    assert world.clock.monotonic() >= 1_005.0
-
-
-async def test_a_record_that_stays_in_use_stops_the_rotation_and_keeps_the_old_key() -> None:
-    world = await World().filled(2)
-    await world.store.acquire("cred", credential(0).id, "refresh", ttl=1e6, seen=1)
-
-    with pytest.raises(Conflict, match="1 records are in use"):
-        await world.rotation().run()
-
-    assert [key.state.value for key in world.holder.keyring] == ["decrypt", "primary"]
-
-
-async def test_a_record_that_was_written_meanwhile_is_left_to_the_next_look() -> None:
-    world = await World().filled(2)
-    other = Vault(world.store, ADDED)
-
-    async def write() -> None:
-        await other.write_credential(credential(1, label="meanwhile"), 1)
-
-    world.meanwhile = [write]
-    proof = await world.rotation().run()
-
-    assert proof.counts == {2: 4}
-    found = await Vault(world.store, world.holder.keyring).read_credential(credential(1).id)
-    assert (found.label, found.version) == ("meanwhile", 3)
-
-
-class Faltering(MemoryStore):
-    """A store that leaves some writes unanswered."""
-
-    failures = 0
-
-    async def put(self, kind: str, id_: str, value: bytes, *, kid: int, expected: int) -> bool:
-        if kind == "cred" and kid == 2 and self.failures:
-            self.failures -= 1
-            raise StoreUnavailable("another process has been writing to the store for too long")
-        return await super().put(kind, id_, value, kid=kid, expected=expected)
-
-
-@pytest.mark.parametrize(("failures", "ends_well"), [(2, True), (3, False)])
-async def test_a_store_that_falters_is_asked_again_and_one_that_is_away_stops_the_rotation(
-    failures: int, *, ends_well: bool
-) -> None:
-    world = World()
-    world.store = store = Faltering(world.clock)
-    await world.filled(5)
-    store.failures = failures
-
-    if ends_well:
-        assert (await world.rotation().run()).counts == {2: 7}
-    else:
-        with pytest.raises(StoreUnavailable):
-            await world.rotation().run()
-        assert (await world.rotation().run()).counts == {2: 7}
-
-
-@pytest.mark.parametrize("broken", [1, 12])
-async def test_records_that_do_not_open_keep_the_old_key_and_are_named(broken: int) -> None:
-    world = await World().filled(20)
-    for number in range(broken):
-        await overwrite(world.store, "cred", credential(number).id, b"rubbish")
-
-    with pytest.raises(Conflict, match=rf"^{broken} records do not open.*crd_000000000000") as caught:
-        await world.rotation().run()
-
-    assert ("…" in str(caught.value)) is (broken > 10)
-    assert [key.state.value for key in world.holder.keyring] == ["decrypt", "primary"]
-    vault = Vault(world.store, world.holder.keyring)
-    for number in range(broken):
-        await vault.remove("cred", credential(number).id, 2)
-    assert (await world.rotation().run()).counts == {2: 22 - broken}

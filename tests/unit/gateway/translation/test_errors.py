@@ -1,7 +1,4 @@
-"""Upstream errors in every shape, read and written in either dialect."""
-
-from datetime import datetime
-from typing import Any
+"""Upstream errors in every shape, told from answers and read."""
 
 import msgspec
 import pytest
@@ -9,34 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.translation.error_table import ROW_BY_CODE
-from services.gateway.translation.errors import client_status, error_body, error_event, looks_like_error, read_fault
-from services.gateway.translation.fault import Action, Fault
-from services.gateway.translation.reset_time import CHINA
+from services.gateway.translation.errors import client_status, error_body, looks_like_error, read_fault
+from services.gateway.translation.fault import Action
 from services.gateway.wire.formats import WireFormat
-from tests.support.responses_validator import check_responses_stream
-
-NOW = datetime(2026, 1, 28, 15, 0, tzinfo=CHINA).timestamp()
-OPENAI, ANTHROPIC = WireFormat.OPENAI, WireFormat.ANTHROPIC
-
-
-def encode(value: Any) -> bytes:
-    return msgspec.json.encode(value)
-
-
-def shapes(code: int, text: str) -> dict[str, bytes]:
-    """Return every shape in which upstreams send a code."""
-    return {
-        "string code": encode({"error": {"code": str(code), "message": text}, "request_id": "r"}),
-        "number code": encode({"error": {"code": code, "message": text}}),
-        "float code": encode({"error": {"code": float(code), "message": text}}),
-        "anthropic": encode({"type": "error", "error": {"type": "api_error", "code": str(code), "message": text}}),
-        "code in type": encode({"error": {"message": text, "type": str(code)}}),
-        "prefix": encode({"type": "error", "error": {"type": "api_error", "message": f"[{code}][{text}][2026]"}}),
-        "bare prefix": encode({"error": f"[{code}] {text}"}),
-        "gateway": encode({"code": code, "msg": text}),
-        "gateway with a string": encode({"code": str(code), "msg": text, "success": False}),
-        "status beside it": encode({"code": 500, "error": {"code": str(code), "message": text}}),
-    }
+from tests.support.dialects import ANTHROPIC, OPENAI
+from tests.support.upstream_errors import NOW, encode, shapes
 
 
 @pytest.mark.parametrize("code", sorted(ROW_BY_CODE))
@@ -171,49 +145,6 @@ def test_an_empty_401_of_start_plan_asks_for_a_login() -> None:
     assert read_fault(401, b"", start_plan=False).code is None
 
 
-def test_a_window_limit_cools_until_the_time_in_the_text() -> None:
-    body = '{"error":{"code":"1308","message":"已达到 5 小时的使用上限。您的限额将在 2026-01-28 16:00:00 重置。"}}'.encode()
-
-    fault = read_fault(429, body, now=NOW)
-    assert (fault.retry_after, fault.action) == (3600.0, Action.COOL_CREDENTIAL)
-    headers = dict(error_body(OPENAI, fault, "r")[1])
-    assert (headers[b"retry-after"], headers[b"x-should-retry"]) == (b"3600", b"false")
-    assert read_fault(429, body).retry_after is None
-
-
-def test_a_limit_without_a_time_falls_back_on_the_header() -> None:
-    body = b'{"error":{"code":"1310","message":"Weekly limit"}}'
-
-    assert read_fault(429, body, now=NOW, headers=[(b"retry-after", b"90")]).retry_after == 90.0
-    assert read_fault(429, body, now=NOW).retry_after is None
-
-
-def test_the_daily_cap_cools_until_midnight_in_china() -> None:
-    assert read_fault(429, b'{"error":{"code":"1304","message":"cap"}}', now=NOW).retry_after == 9 * 3600.0
-
-
-@pytest.mark.parametrize(
-    ("headers", "delay"),
-    [
-        ([(b"retry-after", b"3")], 3.0),
-        ([(b"retry-after", b"1.5")], 1.5),
-        ([(b"retry-after-ms", b"250")], 0.25),
-        ([(b"retry-after-ms", b"250"), (b"retry-after", b"3")], 0.25),
-        ([(b"retry-after", b"Wed, 28 Jan 2026 07:01:00 GMT")], 60.0),
-        ([(b"retry-after", b"Wed, 28 Jan 2026 07:01:00 -0000")], 60.0),
-        ([(b"retry-after", b"Wed, 28 Jan 2026 06:00:00 GMT")], 0.0),
-        ([(b"retry-after", b"soon")], None),
-        ([], None),
-    ],
-)
-def test_retry_after_is_read_in_each_of_its_forms(headers: list[tuple[bytes, bytes]], delay: float | None) -> None:
-    assert read_fault(429, b"{}", now=NOW, headers=headers).retry_after == delay
-
-
-def test_a_date_needs_the_time() -> None:
-    assert read_fault(429, b"{}", headers=[(b"retry-after", b"Wed, 28 Jan 2026 07:01:00 GMT")]).retry_after is None
-
-
 @pytest.mark.parametrize(
     ("status", "openai", "anthropic", "action"),
     [
@@ -341,82 +272,6 @@ def test_errors_pages_and_nothing_look_like_errors(body: bytes) -> None:
 )
 def test_answers_do_not_look_like_errors(body: bytes) -> None:
     assert not looks_like_error(body)
-
-
-def test_an_openai_body_has_the_four_fields_and_the_headers() -> None:
-    fault = Fault(status=400, message="no", param="messages.3", code="bad", upstream_status=400, upstream_code="1214\n")
-
-    status, headers, body = error_body(OPENAI, fault, "req_1")
-    assert status == 400
-    assert body == b'{"error":{"message":"no","type":"invalid_request_error","param":"messages.3","code":"bad"}}'
-    assert headers == [
-        (b"content-type", b"application/json"),
-        (b"request-id", b"req_1"),
-        (b"x-request-id", b"req_1"),
-        (b"x-zcode-upstream-status", b"400"),
-        (b"x-zcode-upstream-code", b"1214"),
-    ]
-
-
-def test_an_anthropic_body_has_its_envelope() -> None:
-    fault = Fault(status=503, anthropic_status=529, message="busy", retry_after=0.2, should_retry=True)
-
-    status, headers, body = error_body(ANTHROPIC, fault, "req_1")
-    assert status == 529
-    assert body == b'{"type":"error","error":{"type":"overloaded_error","message":"busy"},"request_id":"req_1"}'
-    assert headers[3:] == [(b"retry-after", b"1"), (b"x-should-retry", b"true")]
-
-
-def test_types_that_a_fault_names_win_over_those_of_its_status() -> None:
-    fault = Fault(status=503, message="m", openai_type="x_error", anthropic_type="y_error")
-
-    assert b'"x_error"' in error_body(OPENAI, fault, "r")[2]
-    assert b'"y_error"' in error_body(ANTHROPIC, fault, "r")[2]
-
-
-@pytest.mark.parametrize(("status", "seen"), [(402, 429), (529, 503)])
-def test_an_openai_client_never_sees_a_status_that_it_does_not_know(status: int, seen: int) -> None:
-    assert client_status(OPENAI, Fault(status=status, message="m")) == seen
-
-
-def test_an_error_in_a_stream_is_one_frame_and_no_done() -> None:
-    fault = Fault(status=529, message="two\nlines")
-
-    assert error_event(ANTHROPIC, fault, "r") == (
-        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"two\\nlines"},"request_id":"r"}\n\n'
-    )
-    assert error_event(OPENAI, fault, "r") == (
-        b'data: {"error":{"message":"two\\nlines","type":"server_error","param":null,"code":null}}\n\n'
-    )
-
-
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        (Fault(status=400, message="m", code="context_length_exceeded", param="input"), "context_length_exceeded"),
-        (Fault(status=402, message="m", code="insufficient_quota"), "insufficient_quota"),
-        (Fault(status=429, message="m"), "rate_limit_exceeded"),
-        (Fault(status=502, message="m"), "server_error"),
-    ],
-)
-def test_a_response_that_never_began_fails_in_two_events(fault: Fault, code: str) -> None:
-    seen = check_responses_stream(error_event(WireFormat.RESPONSES, fault, "r"))
-
-    assert seen.error is not None
-    assert seen.error["param"] == fault.param
-    last = msgspec.json.decode(error_event(WireFormat.RESPONSES, fault, "r").rpartition(b"data: ")[2])
-    assert last["response"]["error"] == {"code": code, "message": "m"}
-    assert last["response"]["id"] == "resp_r"
-
-
-def test_a_responses_client_is_told_when_a_used_up_plan_is_whole_again() -> None:
-    used_up = encode({"error": {"code": "1308", "message": "used up"}})
-    fault = read_fault(429, used_up, now=NOW, headers=[(b"retry-after", b"90")])
-    error = msgspec.json.decode(error_body(WireFormat.RESPONSES, fault, "r")[2])["error"]
-
-    assert (error["type"], error["resets_at"]) == ("usage_limit_reached", int(NOW) + 90)
-    assert "resets_at" not in msgspec.json.decode(error_body(OPENAI, fault, "r")[2])["error"]
-    assert read_fault(429, used_up, headers=[(b"retry-after", b"90")]).resets_at is None
 
 
 @given(st.integers(200, 599), st.binary(max_size=200))

@@ -1,98 +1,27 @@
 """Pass-through of OpenAI streams: untouched where they are right, repaired where they are not."""
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.translation.passthrough.openai_repair import OpenAIRepair
 from services.gateway.translation.streams.events import Usage
 from tests.support.frames import DONE, call, calls, chunk, data
+from tests.support.openai_streams import (
+    BROKEN,
+    CLEAN,
+    FINISH,
+    FIRST,
+    QUIRKY,
+    REPAIRED,
+    USAGE,
+    bodies,
+    passed,
+    repair,
+    texts,
+)
 from tests.support.stream_validators import check_openai_stream
-
-USAGE = {
-    "prompt_tokens": 100,
-    "completion_tokens": 7,
-    "total_tokens": 107,
-    "prompt_tokens_details": {"cached_tokens": 80, "cache_write_tokens": 0},
-}
-FIRST = chunk({"role": "assistant", "content": ""})
-FINISH = chunk({}, "stop")
-
-
-def repair(*, include_usage: bool = False, limit: int = 4096) -> OpenAIRepair:
-    return OpenAIRepair("req_1", include_usage=include_usage, limit=limit, now=1_800_000_000.0)
-
-
-def passed(stream: bytes, machine: OpenAIRepair | None = None) -> bytes:
-    machine = machine or repair()
-    return machine.feed(stream) + machine.eof()
-
-
-def bodies(stream: bytes) -> list[Any]:
-    """Return the chunks of a stream of plain data frames."""
-    frames = stream.split(b"\n\n")
-    assert frames.pop() == b""
-    assert all(frame.startswith(b"data: ") for frame in frames)
-    return [frame[6:].decode() if frame == b"data: [DONE]" else json.loads(frame[6:]) for frame in frames]
-
-
-def texts(*words: str) -> bytes:
-    return b"".join(chunk({"content": word}) for word in words)
-
-
-CLEAN = {
-    "text": FIRST + texts("Hel", 'lo "you"\n', "\\", "é") + FINISH + DONE,
-    "text in many frames": FIRST + texts(*"abcdefgh" * 5) + FINISH + DONE,
-    "reasoning": FIRST
-    + b"".join(chunk({"reasoning_content": c}) for c in "thinking")
-    + texts("a", "b")
-    + FINISH
-    + DONE,
-    "tools": FIRST
-    + calls(call(0, "", name="f", call_id="t0") | {"type": "function"})
-    + calls(call(0, '{"a"'))
-    + calls(call(0, ":1}"))
-    + calls(call(1, "", name="g", call_id="t1") | {"type": "function"})
-    + calls(call(1, "{}"))
-    + chunk({}, "tool_calls")
-    + DONE,
-    "comments": b": hello\n\n" + FIRST + b": keep-alive\n\n" + texts("a") + FINISH + DONE,
-    "length": FIRST + texts("a") + chunk({}, "length") + DONE,
-}
-QUIRKY = {
-    "crlf": CLEAN["text"].replace(b"\n", b"\r\n"),
-    "cr": CLEAN["text"].replace(b"\n", b"\r"),
-    "no space": CLEAN["text"].replace(b"data: ", b"data:"),
-    "usage null": b"".join(chunk({"content": c}, usage=None) for c in "abc") + FINISH + DONE,
-    "several lines of data": FIRST + texts("a").replace(b', "choices"', b',\ndata: "choices"') + FINISH + DONE,
-    "unknown fields": FIRST
-    + chunk({"content": "a", "extra": [1]}, system_fingerprint="x", service_tier=None)
-    + FINISH
-    + DONE,
-    "no choices": chunk(prompt_filter_results=[]) + FIRST + FINISH + DONE,
-    "null choices": chunk(choices=None) + FIRST + FINISH + DONE,
-    "delta null": chunk()
-    + FIRST
-    + data(json.loads(FIRST[6:]) | {"choices": [{"index": 0, "delta": None}]})
-    + FINISH
-    + DONE,
-    "two choices": FIRST
-    + data(json.loads(FIRST[6:]) | {"choices": [{"index": 1, "delta": {"role": "assistant", "content": "b"}}]})
-    + FINISH
-    + DONE,
-    "half a surrogate": FIRST
-    + texts("a").replace(b'"a"', rb'"\ud83d"')
-    + texts("b").replace(b'"b"', rb'"\ude00"')
-    + FINISH
-    + DONE,
-    "odd types": FIRST + chunk({"content": "a"}, choices="none") + FINISH + DONE,
-    "unknown finish": FIRST + chunk({}, "brand_new") + DONE,
-    "blank lines": b"\n\n\n" + FIRST + b"\n" + FINISH + DONE,
-    "done without finish": FIRST + texts("a") + DONE,
-}
 
 
 @pytest.mark.parametrize("stream", CLEAN.values(), ids=CLEAN)
@@ -128,69 +57,6 @@ def test_a_cut_frame_at_the_end_of_a_read_waits_for_its_rest() -> None:
 
     assert machine.feed(read[:-5]) == texts(*"abcde")
     assert machine.feed(read[-5:]) == texts("f")
-
-
-REPAIRED = {
-    "role in every chunk": b"".join(chunk({"role": "assistant", "content": c}) for c in "abcdef") + FINISH + DONE,
-    "role beside other members": b"".join(chunk({"content": c, "role": "assistant"}) for c in "abcdef") + FINISH + DONE,
-    "no object": b"".join(chunk({"content": c}, object=None) for c in "abcd") + FINISH + DONE,
-    "sensitive": FIRST + texts("a") + chunk({}, "sensitive") + DONE,
-    "context window": FIRST + texts("a") + chunk({}, "model_context_window_exceeded") + DONE,
-    "usage with the finish": FIRST
-    + texts("a")
-    + chunk({"role": "assistant", "content": ""}, "stop", usage=USAGE)
-    + DONE,
-    "usage in every chunk": FIRST + b"".join(chunk({"content": c}, usage=USAGE) for c in "abc") + FINISH + DONE,
-    "usage last": FIRST + texts("a") + FINISH + chunk(usage=USAGE) + DONE,
-    "usage then more": FIRST + chunk(usage=USAGE) + texts("a") + FINISH + DONE,
-    "usage without an object": FIRST + texts("a") + FINISH + chunk(usage=USAGE, object="") + DONE,
-    "tools from one": FIRST
-    + calls(call(1, "", name="f", call_id="t0") | {"type": "function"})
-    + calls(call(1, "{"))
-    + calls(call(1, "}"))
-    + calls(call(2, "{}", name="g", call_id="t1"))
-    + chunk({}, "tool_calls")
-    + DONE,
-    "no tool index": FIRST
-    + calls(call(None, "", name="f", call_id="t0"))
-    + calls(call(None, "{}"))
-    + calls(call(None, "", name="g", call_id="t1"))
-    + calls(call(None, "{}", call_id="t1"))
-    + calls(call(None, "", call_id="t0"))
-    + chunk({}, "tool_calls")
-    + DONE,
-    "id and name repeated": FIRST
-    + b"".join(calls(call(0, c, name="f", call_id="t0")) for c in '{"a": 1}')
-    + chunk({}, "tool_calls")
-    + DONE,
-    "name comes late": FIRST
-    + calls(call(0, "{"))
-    + calls(call(0, "}", name="f", call_id="t0"))
-    + chunk({}, "tool_calls")
-    + DONE,
-    "event and id lines": b"id: 1\nevent: message\n" + FIRST + b"retry: 5\n" + texts("a") + FINISH + DONE,
-    "events without data": b"event: ping\n\n" + FIRST + b"event: ping\n\n" + b"data:\n\n" + FINISH + DONE,
-    "no done": FIRST + texts("a") + FINISH,
-    "no last blank line": FIRST + texts("a") + FINISH.rstrip(),
-    "done without its blank line": FIRST + FINISH + DONE.rstrip(),
-    "done cut off": FIRST + FINISH + b"data: [DO",
-    "glm": b"".join(chunk({"role": "assistant", "reasoning_content": c}, object=None) for c in "abcd")
-    + b"".join(chunk({"role": "assistant", "content": c}, object=None) for c in "efgh")
-    + chunk({"role": "assistant", "content": ""}, "stop", object=None, usage=USAGE)
-    + DONE,
-}
-BROKEN = {
-    "cut": FIRST + texts("a", "b"),
-    "cut in a frame": FIRST + texts("a", "b")[:-9],
-    "bad json": FIRST + texts("a") + b'data: {"choices":\n\n' + texts("b") + FINISH + DONE,
-    "no object at all": FIRST + data([1]) + FINISH + DONE,
-    "error": FIRST + texts("a") + data({"error": {"code": "1305", "message": "busy"}}) + texts("b") + DONE,
-    "error with an event line": FIRST + b"event: error\n" + data({"error": {"code": 1302, "message": "slow"}}),
-    "gateway error": FIRST + data({"code": 3007, "msg": "captcha"}),
-    "odd error": FIRST + data({"choices": 1, "error": "x"}),
-    "network": FIRST + texts("a") + chunk({}, "network_error") + DONE,
-    "too large": FIRST + texts("x" * 5000) + FINISH + DONE,
-}
 
 
 @pytest.mark.parametrize("include_usage", [False, True])
@@ -243,16 +109,6 @@ def test_the_object_is_named_in_every_chunk() -> None:
 @pytest.mark.parametrize(("case", "reason"), [("sensitive", "content_filter"), ("context window", "length")])
 def test_a_finish_reason_that_only_glm_knows_is_translated(case: str, reason: str) -> None:
     assert check_openai_stream(passed(REPAIRED[case])).reason == reason
-
-
-def test_b55_network_error_becomes_an_error_event() -> None:
-    machine = repair()
-    seen = check_openai_stream(passed(BROKEN["network"], machine))
-
-    assert seen.error is not None
-    assert "inference" in seen.error["message"]
-    assert machine.fault is not None
-    assert (machine.fault.status, machine.finished) == (502, True)
 
 
 @pytest.mark.parametrize("case", [case for case in REPAIRED if case.startswith("usage") or case == "glm"])
@@ -351,102 +207,11 @@ def test_a_role_and_a_tool_call_in_one_delta_are_both_repaired() -> None:
     assert choice["delta"] == {"tool_calls": [call(0, "{}", name="f", call_id="a")]}
 
 
-def test_b80_a_missing_done_is_added_after_a_finish_reason() -> None:
-    assert passed(REPAIRED["no done"]) == REPAIRED["no done"] + DONE
-    assert passed(REPAIRED["no last blank line"]) == REPAIRED["no done"] + DONE
-    assert passed(REPAIRED["done without its blank line"]) == FIRST + FINISH + DONE
-    assert passed(REPAIRED["done cut off"]) == FIRST + FINISH + DONE
-
-
-@pytest.mark.parametrize("case", ["cut", "cut in a frame"])
-def test_b79_a_stream_without_a_finish_reason_ends_in_an_error(case: str) -> None:
-    machine = repair()
-    seen = check_openai_stream(passed(BROKEN[case], machine))
-
-    assert seen.error is not None
-    assert "before the answer was complete" in seen.error["message"]
-    assert machine.fault is not None
-
-
-@pytest.mark.parametrize(
-    ("case", "code"),
-    [("error", "1305"), ("error with an event line", "1302"), ("gateway error", "3007"), ("odd error", None)],
-)
-def test_an_error_in_the_stream_ends_it_in_our_envelope(case: str, code: str | None) -> None:
-    machine = repair()
-    out = passed(BROKEN[case], machine)
-
-    assert check_openai_stream(out).error is not None
-    assert machine.fault is not None
-    assert machine.fault.upstream_code == code
-
-
-@pytest.mark.parametrize(
-    ("stream", "status"),
-    [
-        (data({"error": {"code": "1113", "message": "no balance"}}), 429),
-        (b": hello\n\n" + data({"error": {"code": "1305", "message": "busy"}}), 503),
-        (data({"code": 3007, "msg": "captcha"}), 403),
-        (chunk({}, "network_error"), 502),
-        (b"<html>", 502),
-        (b"data: nonsense\n\n", 502),
-        (DONE, 502),
-        (b"", 502),
-        (b": only comments\n\n", 502),
-    ],
-)
-def test_b82_an_error_before_the_first_event_is_known_before_anything_is_passed(stream: bytes, status: int) -> None:
-    machine = repair()
-    machine.feed(stream)
-    machine.eof()
-
-    assert not machine.begun
-    assert machine.finished
-    assert machine.fault is not None
-    assert machine.fault.status == status
-
-
-def test_b83_an_empty_stream_says_so() -> None:
-    machine = repair()
-    machine.eof()
-
-    assert machine.fault is not None
-    assert machine.fault.message == "upstream closed the stream without data"
-
-
-@pytest.mark.parametrize("case", ["bad json", "no object at all"])
-def test_what_is_no_json_object_ends_the_stream_in_an_error(case: str) -> None:
-    machine = repair()
-
-    assert check_openai_stream(passed(BROKEN[case], machine)).error is not None
-    assert machine.fault is not None
-    assert machine.fault.status == 502
-
-
-def test_an_event_above_the_limit_ends_the_stream_in_an_error() -> None:
-    machine = repair()
-    out = machine.feed(BROKEN["too large"])
-
-    assert out.startswith(FIRST)
-    assert machine.finished
-    assert machine.fault is not None
-    assert "larger than the limit" in machine.fault.message
-
-
 def test_a_read_above_the_limit_takes_the_slow_path_and_passes() -> None:
     machine = repair()
     stream = FIRST + texts("a") + texts(*"abcdefgh" * 20)
 
     assert machine.feed(FIRST + texts("a")) + machine.feed(texts(*"abcdefgh" * 20)) == stream
-
-
-def test_nothing_follows_the_end() -> None:
-    machine = repair()
-    stream = FIRST + FINISH + DONE
-
-    assert machine.feed(stream + texts("late")) == stream
-    assert machine.feed(texts("later")) == b""
-    assert machine.eof() == b""
 
 
 def test_lines_that_break_the_sdk_are_dropped() -> None:
@@ -480,15 +245,3 @@ def test_a_usage_chunk_alone_begins_the_stream_without_a_byte() -> None:
 
     assert machine.feed(chunk(usage=USAGE)) == b""
     assert machine.begun
-
-
-def test_a_failure_from_outside_ends_the_stream_and_a_ping_may_stand_anywhere() -> None:
-    machine = repair()
-    out = machine.feed(FIRST) + machine.ping() + machine.feed(texts("a")[:20]) + machine.ping()
-    fault = repair()
-    fault.eof()
-    assert fault.fault is not None
-    out += machine.fail(fault.fault)
-
-    assert check_openai_stream(out).error is not None
-    assert machine.feed(texts("a")[20:]) == b""
