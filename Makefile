@@ -85,8 +85,8 @@ $(CLIENTS_STAMP): tests/clients/package.json tests/clients/package-lock.json
 	@touch $@
 
 check: $(STAMP)
-	$(BIN)/ruff format --check services tests bench
-	$(BIN)/ruff check services tests bench
+	$(BIN)/ruff format --check services tests bench deploy helm
+	$(BIN)/ruff check services tests bench deploy helm
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/codespell README.md CHANGELOG.md docs services deploy

@@ -1,5 +1,5 @@
 """
-Writes what an environment holds as CycloneDX 1.6 JSON on standard output: every installed distribution, and nothing else.
+Writes what an environment holds as CycloneDX 1.6 JSON on standard output: every distribution installed, nothing else.
 
 Run by the interpreter of that environment, at the build of the image. It reads no clock and asks no network, so that
 the same packages give the same bytes. A `.pth` file, which Python would run at every start, is an error here
