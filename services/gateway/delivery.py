@@ -152,7 +152,7 @@ class BatchDelivery(_Delivery):
         if self._call.format is self._route.format and not streamed:
             body = answer.whole()
             if body is None:
-                body = await collect(answer)
+                body = await self._collected(answer)
             self.observation.bytes_in = len(body)
             result = passed_through(self._route.format, body, coding, now=time.time())
         else:
@@ -167,7 +167,7 @@ class BatchDelivery(_Delivery):
         if coding is not None and coding != _PLAIN:
             return CODING
         if not streamed:
-            body = await collect(answer)
+            body = await self._collected(answer)
             self.observation.bytes_in = len(body)
             return whole_body(self._pair(), body)
         folded = FoldedStream(self._pair())
@@ -177,7 +177,13 @@ class BatchDelivery(_Delivery):
             folded.feed(data)
 
         await pour(answer, take)
+        self.observation.heard_at = time.monotonic()
         return folded.end()
+
+    async def _collected(self, answer: UpstreamAnswer) -> bytes:
+        body = await collect(answer)
+        self.observation.heard_at = time.monotonic()
+        return body
 
     def _send(self, result: WholeBody, kind: bytes, coding: bytes | None) -> None:
         headers = self._head()
@@ -271,6 +277,7 @@ class StreamDelivery(_Delivery):
         return error_event(self._call.format, fault, self.observation.request_id)
 
     def _stream_head(self) -> Headers:
+        self.observation.heard_at = self.stream.heard_at
         coding = () if self._coding is None else ((b"content-encoding", self._coding),)
         return [*EVENT_STREAM_HEADERS, *coding, *self._head()]
 

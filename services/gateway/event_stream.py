@@ -63,6 +63,7 @@ class EventStream:
         self.coded = False  # the body is compressed as the upstream sent it: nothing of ours can be put into it
         self.cut_by: Fault | None = None  # why the process ended it
         self.first_event_at: float | None = None
+        self.heard_at: float | None = None  # the upstream was last waited for, until the stream was opened
 
     @property
     def held(self) -> bool:
@@ -98,6 +99,7 @@ class EventStream:
             return
         self._next_ping = now + self._ping
         if self._state is _HELD:
+            self.heard_at = now
             self._open()
         if self.coded:
             return

@@ -225,7 +225,7 @@ class Exchange:
         answer: UpstreamAnswer | None = None
         try:
             observation.sent_at = time.monotonic()
-            observation.head_at = None
+            observation.head_at = observation.heard_at = None
             answer = await self._transport.send(request)
             delivery.note_head(answer)
             if 200 <= answer.status < 300:

@@ -29,6 +29,7 @@ class Observation:
     cancelled = False
     sent_at: float | None = None  # the last try went to the upstream
     head_at: float | None = None  # its answer's head came
+    heard_at: float | None = None  # and what the client's first byte was made of, where that came later
     first_byte_at: float | None = None  # the client got its first byte
     overhead: float | None = None  # seconds spent here until the client's first byte
     trace_id: str | None = None  # 32 hexadecimal digits, of an exchange that is traced
@@ -43,7 +44,7 @@ class Observation:
         """Return the seconds spent in this process so far: everything but waiting for the upstream."""
         if self.sent_at is None:
             return now - self.begun_at
-        waited = (self.head_at or now) - self.sent_at
+        waited = (self.heard_at or self.head_at or now) - self.sent_at
         return now - self.begun_at - waited
 
 

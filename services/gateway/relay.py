@@ -68,6 +68,8 @@ class StreamRelay:
         """Convert what one read brought and write it in one piece, or in several turns if it is large."""
         if self.ended.done() or self._conversion.finished:
             return
+        if self._stream.first_event_at is None:
+            self._stream.heard_at = time.monotonic()
         self.bytes_in += len(data)
         if self._limit is not None and self.bytes_in > self._limit:
             self.on_failure(AnswerTooLarge(f"the answer is larger than {self._limit} bytes"))

@@ -18,6 +18,13 @@ def test_waiting_for_the_head_of_the_answer_is_not_our_time() -> None:
     assert 3.0 == observation.spent_here(105.0)
 
 
+def test_nor_is_waiting_for_what_follows_the_head() -> None:
+    observation = _observation()
+    observation.sent_at, observation.head_at, observation.heard_at = 101.0, 103.0, 104.5
+
+    assert 1.5 == observation.spent_here(105.0)
+
+
 def test_while_the_upstream_is_silent_our_time_stands_still() -> None:
     observation = _observation()
     observation.sent_at = 101.0
