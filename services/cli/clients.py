@@ -47,7 +47,16 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True):
     remarks: tuple[str, ...] = ()
 
 
+_CLAUDE_CODES_LARGE: Final = 1_000_000  # tokens that Claude Code takes its best model to hold, and
+_CLAUDE_CODES_USUAL: Final = 200_000  # any other one
+
+
 def _claude_code(target: Target) -> Guide:
+    holds: tuple[tuple[str, Word], ...] = ()
+    if target.context < _CLAUDE_CODES_LARGE:
+        holds += (("CLAUDE_CODE_DISABLE_1M_CONTEXT", literal("1")),)
+    if target.context < _CLAUDE_CODES_USUAL:
+        holds += (("CLAUDE_CODE_AUTO_COMPACT_WINDOW", literal(str(target.context))),)
     return Guide(
         title="Claude Code",
         variables=(
@@ -58,11 +67,12 @@ def _claude_code(target: Target) -> Guide:
             ("ANTHROPIC_DEFAULT_HAIKU_MODEL", literal(target.small_model)),
             ("API_TIMEOUT_MS", literal("600000")),
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", literal("1")),
+            *holds,
         ),
         remarks=(
             "ANTHROPIC_API_KEY must not be set besides: Claude Code would ask which of the two to use.",
             "Models think for a minute or two before the first word; hence the long timeout.",
-            f"For a million tokens of context append [1m], as in {target.model}[1m]; the gateway strips it again.",
+            "Claude Code marks a model that holds a million tokens with [1m]; the gateway strips the mark again.",
         ),
     )
 

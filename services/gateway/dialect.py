@@ -41,6 +41,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     parallel_tool_calls: bool = True  # understands parallel_tool_calls / disable_parallel_tool_use
     max_tools: int = 0  # 0: no limit
     strict_tools: bool = True  # understands `strict` on a tool
+    deferred_tools: bool = True  # Anthropic wire: understands `defer_loading` and tool_reference
     tool_stream: bool = False  # wants tool_stream:true to stream arguments in fragments
     tool_name_max: int = 64
     schema_combinators: bool = True  # accepts anyOf, oneOf, allOf at the top of a tool's schema
@@ -98,6 +99,7 @@ GLM_ANTHROPIC = Dialect(
     tool_choice=ToolChoice.AUTO_ONLY,
     max_tools=128,
     strict_tools=False,
+    deferred_tools=False,
     tool_name_max=64,
     tool_result_images=True,
     stop_limit=None,

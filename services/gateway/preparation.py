@@ -10,12 +10,14 @@ from services.gateway.translation.context import ResponseContext, TranslatedRequ
 from services.gateway.translation.count import count_request_tokens
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
+from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
 from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireFormat
+from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline
 
 
@@ -80,6 +82,11 @@ def _passed(
 ) -> Preparation:
     """Prepare what is in the upstream's format already."""
     check_body_depth(body, limits.json_depth, outline)
+    dropped: tuple[str, ...] = ()
+    if want.upstream is ANTHROPIC and not dialect.deferred_tools:
+        plain = undeferred(body, outline)
+        if plain is not None:
+            body, outline, dropped = plain.body, plain, ("tools.defer_loading",)
     mutation = Mutation(
         model=None if model == want.model else model,
         include_usage=want.stream and want.upstream is OPENAI and dialect.stream_options,
@@ -90,7 +97,7 @@ def _passed(
     return Preparation(
         body=_mutated(body, want.upstream, mutation, outline),
         context=ResponseContext(requested_model=want.model, stream=want.stream, include_usage=want.include_usage),
-        dropped=(),
+        dropped=dropped,
     )
 
 
@@ -125,7 +132,7 @@ def _estimate(body: bytes, want: Want) -> int:
 def _mutated(body: bytes, upstream: WireFormat, mutation: Mutation, outline: Outline | None) -> bytes:
     try:
         return mutate(body, upstream, mutation, outline)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         raise TranslationError(
             "messages: each message must be an object with a role and a content", param="messages"
         ) from None

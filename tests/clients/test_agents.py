@@ -20,7 +20,7 @@ from services.simulator.app import Simulator
 from services.simulator.script import Script
 from tests.support.answer_tee import Answer
 from tests.support.gateway import RunningGateway, gateway_thread
-from tests.support.npm_clients import AGENTS, CLAUDE_CODE, CODEX, QWEN_OPENAI, Agent, Invocation, codex_alone
+from tests.support.npm_clients import AGENTS, CLAUDE_CODE, CODEX, MODEL, QWEN_OPENAI, Agent, Invocation, codex_alone
 from tests.support.responses_validator import check_responses_stream
 from tests.support.simulated import TEST_SETTINGS
 from tests.support.stream_validators import Seen, check_anthropic_stream, check_openai_stream
@@ -60,33 +60,59 @@ def test_an_agent_completes_a_tool_round_trip(agent: Agent, upstream_format: str
 
 @pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
 @pytest.mark.parametrize("agent", [CLAUDE_CODE, QWEN_OPENAI], ids=lambda agent: agent.name)
-def test_an_agent_tells_its_user_why_a_stream_broke_and_asks_no_second_time(
+def test_an_agent_tells_its_user_why_streams_break_and_does_not_ask_for_ever(
     agent: Agent, upstream_format: str, tmp_path: Path
 ):
+    simulator = Simulator(TEST_SETTINGS)
+    for _ in range(12):
+        simulator.scripts.push(Script(cut=900))
+    with gateway_thread(upstream_format=upstream_format, simulator=simulator) as gateway:
+        run = agent.run(gateway.url, KEY, "Hello", tmp_path)
+
+    assert run.exit_code == 1, str(run)
+    assert "API Error: The upstream broke off its answer" in run.output, str(run)
+    assert len(gateway.answers) == 3
+    assert all(_checked(agent, upstream_format, answer).error is not None for answer in gateway.answers)
+
+
+@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
+@pytest.mark.parametrize("agent", [CLAUDE_CODE, CODEX, QWEN_OPENAI], ids=lambda agent: agent.name)
+def test_an_agent_goes_on_by_itself_after_a_stream_that_broke(agent: Agent, upstream_format: str, tmp_path: Path):
     simulator = Simulator(TEST_SETTINGS)
     simulator.scripts.push(Script(cut=900))
     with gateway_thread(upstream_format=upstream_format, simulator=simulator) as gateway:
         run = agent.run(gateway.url, KEY, "Hello", tmp_path)
 
-    assert "API Error: The upstream broke off its answer" in run.output, str(run)
-    assert [body["stream"] for body in _bodies(gateway)] == [True]
-    [answer] = gateway.answers
-    assert _checked(agent, upstream_format, answer).error is not None
-
-
-@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
-def test_codex_goes_on_by_itself_after_a_stream_that_broke(upstream_format: str, tmp_path: Path):
-    simulator = Simulator(TEST_SETTINGS)
-    simulator.scripts.push(Script(cut=900))
-    with gateway_thread(upstream_format=upstream_format, simulator=simulator) as gateway:
-        run = CODEX.run(gateway.url, KEY, "Hello", tmp_path)
-
     assert run.exit_code == 0, str(run)
     assert run.text.startswith("(simulated answer)")
-    broken, whole = (_checked(CODEX, upstream_format, answer) for answer in gateway.answers)
+    broken, whole = (_checked(agent, upstream_format, answer) for answer in gateway.answers)
     assert broken.error is not None
     assert broken.error["message"].startswith("The upstream broke off its answer")
     assert whole.text == run.text
+
+
+@pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
+def test_claude_code_is_told_in_words_of_the_tools_that_it_holds_back(upstream_format: str, tmp_path: Path):
+    """It answers its model's search with references, which some GLM models take for nothing."""
+    with gateway_thread(upstream_format=upstream_format) as gateway:
+        run = CLAUDE_CODE.run(gateway.url, KEY, "Call the tool `ToolSearch`", tmp_path)
+
+    assert run.exit_code == 0, str(run)
+    searching, told = (json.dumps(body) for body in _bodies(gateway))
+    assert "defer_loading" not in searching + told
+    assert "DeferredToolPlaceholder" in searching  # else it holds none back, and this shows nothing
+    assert "tool_reference" not in told
+    assert "Tool ToolSearch is now available." in told
+
+
+@pytest.mark.parametrize("context", [200_000, 1_000_000])
+def test_claude_code_knows_how_much_its_model_holds(context: int, tmp_path: Path):
+    with gateway_thread() as gateway:
+        run = CLAUDE_CODE.run(gateway.url, KEY, "Hello", tmp_path, context=context)
+
+    assert run.exit_code == 0, str(run)
+    assert f'"contextWindow":{context},' in run.output, str(run)
+    assert {body["model"] for body in _bodies(gateway)} == {MODEL}
 
 
 @pytest.mark.parametrize("closed", [False, True])

@@ -65,15 +65,24 @@ class Agent:
     last_text: Callable[[str], str]
     command: str = "command"  # what its tool calls the command to run
 
-    def run(self, url: str, key: str, prompt: str, place: Path, files: Mapping[str, str] | None = None) -> Run:
-        """Give an agent one task in a workspace under `place` that holds `files`."""
+    def run(
+        self,
+        url: str,
+        key: str,
+        prompt: str,
+        place: Path,
+        files: Mapping[str, str] | None = None,
+        *,
+        context: int = 200_000,
+    ) -> Run:
+        """Give an agent one task in a workspace under `place` that holds `files`; `context`: tokens of its model."""
         target = Target(
             url=url,
             key=literal(key),
             key_variable="ZCODE_CLIENT_KEY",
             model=MODEL,
             small_model=SMALL_MODEL,
-            context=200_000,
+            context=context,
             max_output=32_000,
         )
         invocation = self.prepare(CLIENTS[self.guide](target), prompt)
@@ -181,7 +190,11 @@ def _qwen_code(auth_type: str) -> Callable[[Guide, str], Invocation]:
         argv = ["node", _installed("@qwen-code/qwen-code/cli.js"), "-p", prompt, "--yolo"]
         argv += ["--auth-type", auth_type, "--output-format", "json"]
         # No dead proxy for this one: it would send loopback requests there too.
-        settings = {"privacy": {"usageStatisticsEnabled": False}, "general": {"enableAutoUpdate": False}}
+        settings = {
+            "privacy": {"usageStatisticsEnabled": False},
+            "general": {"enableAutoUpdate": False},
+            "memory": {"enableManagedAutoMemory": False},  # else it may ask again in the background, or not, as it ends
+        }
         return Invocation(argv, variables, home_files={".qwen/settings.json": json.dumps(settings)})
 
     return prepare

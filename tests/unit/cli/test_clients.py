@@ -2,6 +2,7 @@ import json
 import shlex
 import tomllib
 
+import msgspec
 import pytest
 
 from services.cli.clients import CLIENTS, Guide, Target, Word, literal, shell_script
@@ -36,6 +37,20 @@ def test_claude_code_gets_the_root_and_a_bearer_key() -> None:
     assert found["ANTHROPIC_AUTH_TOKEN"] == "$ZCODE_PROXY_API_KEY"
     assert found["ANTHROPIC_DEFAULT_OPUS_MODEL"] == found["ANTHROPIC_DEFAULT_SONNET_MODEL"] == "glm-5.2"
     assert found["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "glm-4.5-air"
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        (1_000_000, {}),
+        (200_000, {"CLAUDE_CODE_DISABLE_1M_CONTEXT": "1"}),
+        (131_072, {"CLAUDE_CODE_DISABLE_1M_CONTEXT": "1", "CLAUDE_CODE_AUTO_COMPACT_WINDOW": "131072"}),
+    ],
+)
+def test_claude_code_is_told_how_much_the_model_holds(context: int, told: dict[str, str]) -> None:
+    found = CLIENTS["claude-code"](msgspec.structs.replace(TARGET, context=context)).variables
+
+    assert told == {name: word.plain for name, word in found if "CONTEXT" in name or "COMPACT" in name}
 
 
 def test_openai_clients_get_the_v1_root() -> None:

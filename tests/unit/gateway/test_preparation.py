@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.dialect import Dialect
+from services.gateway.dialect import GLM_ANTHROPIC, Dialect
 from services.gateway.preparation import Preparation, Want, prepare
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
@@ -163,3 +163,33 @@ def test_a_body_that_is_too_deep_is_refused_in_either_way(client: WireFormat) ->
     for upstream in (OPENAI, ANTHROPIC):
         with pytest.raises(TranslationError):
             _prepared(client, upstream, deep)
+
+
+def _holding_back(*content: Any) -> dict[str, Any]:
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [*content]}]}
+    return _body(ANTHROPIC, tools=[{"name": "a", "defer_loading": True}]) | {"messages": [result]}
+
+
+def test_an_anthropic_upstream_that_knows_no_deferred_tools_is_given_plain_ones() -> None:
+    body = _holding_back({"type": "tool_reference", "tool_name": "a"})
+    prepared = _prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC)
+
+    sent = json.loads(prepared.body)
+    assert [{"name": "a"}] == sent["tools"]
+    [result] = sent["messages"][0]["content"]
+    assert [{"type": "text", "text": "Tool a is now available."}] == result["content"]
+    assert _MARK == result["cache_control"]
+    assert "glm-5.2" == sent["model"]
+    assert ("tools.defer_loading",) == prepared.dropped
+
+
+def test_one_that_knows_them_is_given_them() -> None:
+    body = _holding_back({"type": "tool_reference", "tool_name": "a"})
+    prepared = _prepared(ANTHROPIC, ANTHROPIC, body, Dialect())
+
+    assert body["tools"] == json.loads(prepared.body)["tools"]
+    assert () == prepared.dropped
+
+
+def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:
+    assert () == _prepared(ANTHROPIC, ANTHROPIC, _body(ANTHROPIC, tools=[{"name": "a"}]), GLM_ANTHROPIC).dropped

@@ -7,6 +7,7 @@ import msgspec
 from services.gateway.dialect import Dialect
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.deferred_tools import available
 from services.gateway.wire.anthropic import (
     Base64Source,
     ContentSource,
@@ -68,7 +69,7 @@ class Blocks:
         if isinstance(block, SearchResultBlock):
             self._citations(block.citations)
             return _text_parts(_lines(block.title, block.source, *(item.text for item in block.content)))
-        return _text_parts(f"Tool {self._names.upstream(block.tool_name)} is now available.")
+        return _text_parts(available(self._names.upstream(block.tool_name)))
 
     def _image(self, block: ImageBlock, path: str) -> Part:
         if block.transformations:

@@ -1,0 +1,110 @@
+"""
+Deferred tools, for an upstream in Anthropic's format that does not know what they are.
+
+Claude Code gives only the names of most tools. For those that the model asks for it answers with `tool_reference`
+blocks, and sends them from then on with `defer_loading`; Anthropic's servers put the definitions where the references
+stand. Elsewhere a model may read a reference as "nothing was found" (zai-org/GLM-5#76). So every tool is offered like
+any other, and a reference says in words that the tool is there, as on the way to OpenAI's format (translation.md A2).
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from services.gateway.translation.requests.recent import Recent
+from services.gateway.wire.mend import BROKEN
+from services.gateway.wire.outline import Members, Outline
+
+_DEFERRED: Final = b'"defer_loading"'
+_REFERENCE: Final = b'"tool_reference"'
+_IS_REFERENCE: Final = msgspec.Raw(_REFERENCE)
+_IS_RESULT: Final = msgspec.Raw(b'"tool_result"')
+_IS_TEXT: Final = msgspec.Raw(b'"text"')
+
+Change: TypeAlias = Callable[[Members], Members]
+
+_decode_members: Final = msgspec.json.Decoder(Members).decode
+_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_tools: Final = msgspec.json.Decoder(list[Members]).decode
+_encode: Final = msgspec.json.encode
+
+_TOOLS: Final = Recent[msgspec.Raw | None]()  # agents send the same ones with every request
+
+
+def available(name: str) -> str:
+    """Say what a reference to a tool means."""
+    return f"Tool {name} is now available."
+
+
+def undeferred(body: bytes, outline: Outline | None) -> Outline | None:
+    """
+    Return the body with every tool offered at once; None where none is deferred, or where it has another shape.
+
+    `outline` is what has been read of the body already.
+    """
+    try:
+        if outline is None:
+            return _undeferred(Outline(body, _decode_members(body))) if _DEFERRED in body else None
+        return _undeferred(outline)
+    except BROKEN:  # the upstream says what is wrong with it
+        return None
+
+
+def _undeferred(outline: Outline) -> Outline | None:
+    members = outline.members
+    given = members.get("tools")
+    tools = None if given is None else _TOOLS.recalled(given, (), _offered)
+    if tools is None:
+        return None
+    changed = {**members, "tools": tools}
+    if "messages" in members:
+        changed["messages"] = _each(members["messages"], _told)
+    return Outline(_encode(changed), changed, blocks=True)
+
+
+def _offered(tools: msgspec.Raw) -> msgspec.Raw | None:
+    """Return the tools without the mark that defers some; None where none has it."""
+    if _DEFERRED not in bytes(tools):
+        return None
+    offered = [
+        {name: value for name, value in tool.items() if name != "defer_loading"} for tool in _decode_tools(tools)
+    ]
+    return msgspec.Raw(_encode(offered))
+
+
+def _told(message: Members) -> Members:
+    """Return a message whose tool results tell of tools in words."""
+    return _with_content(message, _told_result)
+
+
+def _told_result(block: Members) -> Members:
+    return _with_content(block, _told_reference) if block.get("type") == _IS_RESULT else block
+
+
+def _told_reference(block: Members) -> Members:
+    if block.get("type") != _IS_REFERENCE or "tool_name" not in block:
+        return block
+    told = available(msgspec.json.decode(block["tool_name"], type=str))
+    rest = {name: value for name, value in block.items() if name not in {"type", "tool_name"}}
+    return {"type": _IS_TEXT, "text": msgspec.Raw(_encode(told)), **rest}
+
+
+def _with_content(members: Members, change: Change) -> Members:
+    content = members.get("content")
+    return members if content is None else {**members, "content": _each(content, change)}
+
+
+def _each(items: msgspec.Raw, change: Change) -> msgspec.Raw:
+    """Return a list with those of its objects changed that speak of references; the others stay as they came."""
+    raw = bytes(items)
+    if raw[:1] != b"[" or _REFERENCE not in raw:
+        return items
+    return msgspec.Raw(_encode([_changed(item, change) for item in _decode_list(raw)]))
+
+
+def _changed(item: msgspec.Raw, change: Change) -> msgspec.Raw:
+    raw = bytes(item)
+    if raw[:1] != b"{" or _REFERENCE not in raw:
+        return item
+    return msgspec.Raw(_encode(change(_decode_members(raw))))
