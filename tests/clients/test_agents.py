@@ -191,6 +191,30 @@ def test_codex_tells_its_user_what_is_wrong(error: str, says: str, most: int, tm
     assert len(gateway.answers) <= most
 
 
+@pytest.mark.parametrize(
+    ("error", "says", "most"),
+    [
+        ("1308", "Your limit will reset at", 1),
+        ("1113", "check `provider` and the configured base addresses", 1),
+        ("1311", "choose another one", 1),
+        ("1000", "The plan's API key was not accepted", 1),
+        ("1110", "look at it on the provider's site", 1),
+        ("1261", "Prompt is too long", 1),
+        ("1301", "The content may be unsafe or sensitive", 6),  # it tries what it can leave out of the request
+    ],
+)
+def test_claude_code_tells_its_user_what_is_wrong(error: str, says: str, most: int, tmp_path: Path):
+    simulator = Simulator(TEST_SETTINGS)
+    for _ in range(12):
+        simulator.scripts.push(Script(error=error))
+    with gateway_thread(simulator=simulator, limits={"retries": 0}) as gateway:
+        run = CLAUDE_CODE.run(gateway.url, KEY, "Hello", tmp_path)
+
+    assert run.exit_code == 1, str(run)
+    assert says in run.output, str(run)
+    assert len(gateway.answers) <= most
+
+
 @pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
 def test_codex_brings_back_what_the_model_thought(upstream_format: str, tmp_path: Path):
     files = {"words.txt": "quince\napricot\n"}

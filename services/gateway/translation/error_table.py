@@ -43,6 +43,7 @@ ROWS: Final = (
         status=401,
         action=Action.RENEW_CREDENTIAL,
         code="invalid_api_key",
+        should_retry=False,
         hint="The plan's API key was not accepted: check that it is complete, current and of the configured provider.",
     ),
     Row(
@@ -176,6 +177,7 @@ START_PLAN_JWT_INVALID: Final = Row(
     status=401,
     action=Action.RENEW_CREDENTIAL,
     code="start_plan_jwt_invalid",
+    should_retry=False,
     hint=(
         "The start plan's token was not accepted: log in again with `zcode-proxy auth login`, or renew `startPlan.jwt` "
         "where that is set."

@@ -150,6 +150,14 @@ def _plain(text: str) -> str:
     return text.strip()[:_LONGEST_TEXT]
 
 
+def _wish(meant: int, header: dict[bytes, bytes]) -> bool | None:
+    """Return whether the client is to try again, if that is known: Claude Code tries a refused key for minutes."""
+    wish = header.get(b"x-should-retry")
+    if wish is None:
+        return False if meant == 401 else None
+    return wish == b"true"
+
+
 def _status_of(parts: _Parts, status: int) -> int:
     """Return the status that an error stands for when it has no row of its own."""
     if status >= 400:
@@ -200,7 +208,7 @@ def _from_status(meant: int, parts: _Parts, status: int, delay: float | None, he
     default = Action.RETRY if meant >= 500 or meant < 400 else Action.PASS
     if meant < 400 or (meant >= 500 and meant not in {503, 504, 529}):
         meant = 502
-    unpaid, wish = meant == 402, header.get(b"x-should-retry")
+    unpaid = meant == 402
     upstream_code = parts.word if parts.number is None else str(parts.number)
     return Fault(
         status={402: 429, 529: 503}.get(meant, meant),
@@ -209,7 +217,7 @@ def _from_status(meant: int, parts: _Parts, status: int, delay: float | None, he
         code="insufficient_quota" if unpaid else parts.word if parts.word in _KEPT_WORDS else None,
         openai_type="insufficient_quota" if unpaid else None,
         retry_after=delay,
-        should_retry=False if unpaid else None if wish is None else wish == b"true",
+        should_retry=False if unpaid else _wish(meant, header),
         upstream_status=status,
         upstream_code=upstream_code,
         action=error_table.ACTION_BY_STATUS.get(meant, default),

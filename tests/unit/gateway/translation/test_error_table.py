@@ -7,7 +7,7 @@ from services.gateway.translation.fault import Action
 
 # codes, status for OpenAI clients, status for Anthropic clients, action, x-should-retry
 TABLE = [
-    (range(1000, 1006), 401, 401, Action.RENEW_CREDENTIAL, None),
+    (range(1000, 1006), 401, 401, Action.RENEW_CREDENTIAL, False),
     ((1110, 1111, 1112, 1120, 1121, 1220), 403, 403, Action.DISABLE_CREDENTIAL, None),
     ((1113,), 429, 402, Action.DISABLE_CREDENTIAL, False),
     ((1210, 1212, 1213, 1214, 1215), 400, 400, Action.PASS, None),

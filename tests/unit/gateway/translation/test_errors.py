@@ -231,7 +231,14 @@ def test_a_fault_without_words_says_so() -> None:
 
 @pytest.mark.parametrize(("value", "wish"), [(b"true", True), (b"false", False)])
 def test_the_upstreams_wish_about_retries_is_kept(value: bytes, wish: bool) -> None:
-    assert read_fault(500, b"{}", headers=[(b"x-should-retry", value)]).should_retry is wish
+    for status in (401, 500):
+        assert read_fault(status, b"{}", headers=[(b"x-should-retry", value)]).should_retry is wish
+
+
+def test_a_key_that_was_refused_is_not_tried_again() -> None:
+    assert read_fault(401, b"{}").should_retry is False
+    assert read_fault(401, b" ", start_plan=True).should_retry is False
+    assert read_fault(500, b"{}").should_retry is None
 
 
 @pytest.mark.parametrize(
