@@ -9,10 +9,12 @@ from services.gateway.mutations import Mutation, mutate, upstream_model
 from services.gateway.translation.context import ResponseContext, TranslatedRequest
 from services.gateway.translation.count import count_request_tokens
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.answer_shape import told
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
 from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
 from services.gateway.translation.requests.limits import RequestLimits
+from services.gateway.translation.requests.openai_spelling import respelt
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
@@ -82,11 +84,7 @@ def _passed(
 ) -> Preparation:
     """Prepare what is in the upstream's format already."""
     check_body_depth(body, limits.json_depth, outline)
-    dropped: tuple[str, ...] = ()
-    if want.upstream is ANTHROPIC and not dialect.deferred_tools:
-        plain = undeferred(body, outline)
-        if plain is not None:
-            body, outline, dropped = plain.body, plain, ("tools.defer_loading",)
+    body, outline, dropped = _adapted(body, want.upstream, dialect, outline)
     mutation = Mutation(
         model=None if model == want.model else model,
         include_usage=want.stream and want.upstream is OPENAI and dialect.stream_options,
@@ -99,6 +97,28 @@ def _passed(
         context=ResponseContext(requested_model=want.model, stream=want.stream, include_usage=want.include_usage),
         dropped=dropped,
     )
+
+
+def _adapted(
+    body: bytes, upstream: WireFormat, dialect: Dialect, outline: Outline | None
+) -> tuple[bytes, Outline | None, tuple[str, ...]]:
+    """Say in the upstream's way what it does not know in the client's, although both speak the same format."""
+    dropped: tuple[str, ...] = ()
+    if upstream is OPENAI:
+        plain = respelt(body, outline, dialect)
+    elif dialect.deferred_tools or (outline is not None and "tools" not in outline.members):
+        plain = None
+    else:
+        plain = undeferred(body, outline)
+        dropped = () if plain is None else ("tools.defer_loading",)
+    if plain is not None:
+        body, outline = plain.body, plain
+    if outline is not None and ("response_format" if upstream is OPENAI else "output_config") not in outline.members:
+        return body, outline, dropped
+    shaped = told(body, outline, upstream, dialect)
+    if shaped is not None:
+        body, outline, dropped = shaped.outline.body, shaped.outline, (*dropped, shaped.dropped)
+    return body, outline, dropped
 
 
 def _from_openai(

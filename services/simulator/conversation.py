@@ -4,7 +4,9 @@ Reads a request body of either dialect into what the simulator needs to answer i
 Refuses what the upstream refuses, with the upstream's codes; passes everything it does not look at. Pure.
 """
 
+import contextlib
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -20,6 +22,8 @@ _ROLES: Final = {
     # Claude Code puts `system` messages between the others, and the upstream takes them.
     Wire.ANTHROPIC: frozenset({"system", "user", "assistant"}),
 }
+_SCHEMA: Final = re.compile(r"JSON Schema[^\n{]*\n(?=\{)")
+_DECODER: Final = json.JSONDecoder()  # it says where a text goes on behind a value
 _REMINDER: Final = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 
 
@@ -103,7 +107,7 @@ def read(wire: Wire, body: bytes) -> Conversation:
         tools=tuple(_tools(request)),
         tool_choice=_tool_choice(request.get("tool_choice")),
         results=_results(messages),
-        json_schema=_json_schema(request),
+        json_schema=_json_schema(request, messages),
         input_tokens=max(1, len(body) // 4),
         seed=hashlib.blake2b(body, digest_size=12).hexdigest(),
     )
@@ -209,15 +213,14 @@ def _tool_choice(choice: object) -> str:
     return kind if isinstance(kind, str) else "auto"
 
 
-def _json_schema(request: Json) -> Json | None:
-    wanted = _object(request.get("response_format")) or _object(_object(request.get("output_config")).get("format"))
-    match wanted.get("type"):
-        case "json_schema":
-            return _object(wanted.get("schema")) or _object(_object(wanted.get("json_schema")).get("schema"))
-        case "json_object":
-            return {}
-        case _:
-            return None
+def _json_schema(request: Json, messages: list[Json]) -> Json | None:
+    """Return the schema that the system text speaks of: one that is a parameter is taken, and not kept to."""
+    system = [request.get("system"), *(message.get("content") for message in messages if message["role"] == "system")]
+    for text in (text for content in system for text in _texts(content)):
+        if said := _SCHEMA.search(text):
+            with contextlib.suppress(ValueError):
+                return _object(_DECODER.raw_decode(text, said.end())[0])
+    return {} if _object(request.get("response_format")).get("type") == "json_object" else None
 
 
 def _object(value: object) -> Json:

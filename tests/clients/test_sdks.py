@@ -10,6 +10,7 @@ from typing import Any
 
 import anthropic
 import openai
+import pydantic
 import pytest
 
 from services.chassis.secret import Secret
@@ -124,6 +125,40 @@ def assert_two_requests(gateway: RunningGateway, *, stream: bool) -> None:
     assert [body.get("stream", False) for body in bodies] == [stream, stream]
     assert [answer.status for answer in gateway.answers] == [200, 200]
     assert [answer.is_event_stream for answer in gateway.answers] == [stream, stream]
+
+
+class Person(pydantic.BaseModel):
+    """What both SDKs are asked to bring."""
+
+    name: str
+    age: int
+
+
+@each_upstream_format
+async def test_each_sdks_own_way_to_ask_for_a_shape_brings_it(upstream_format: str):
+    """The simulator takes a schema as Z.AI does, with 200 and without keeping to it; it keeps to what it is told."""
+    messages: list[Any] = [{"role": "user", "content": "A person, please"}]
+    async with gateway_with_key(upstream_format) as gateway:
+        async with openai_client(gateway) as client:
+            answer = await client.chat.completions.parse(model=MODEL, messages=messages, response_format=Person)
+        async with openai_client(gateway) as client:
+            response = await client.responses.parse(model=MODEL, input=messages, text_format=Person)
+        async with anthropic_client(gateway) as asking:
+            message = await asking.messages.parse(model=MODEL, max_tokens=1000, messages=messages, output_format=Person)
+
+    assert isinstance(answer.choices[0].message.parsed, Person)
+    assert isinstance(response.output_parsed, Person)
+    assert isinstance(message.parsed_output, Person)
+
+
+@each_upstream_format
+async def test_the_openai_sdks_developer_is_heard(upstream_format: str):
+    messages: list[Any] = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+    async with gateway_with_key(upstream_format) as gateway, openai_client(gateway) as client:
+        answer = await client.chat.completions.create(model=MODEL, messages=messages, max_completion_tokens=5)
+
+    assert answer.choices[0].finish_reason == "length"
+    assert "Be brief." in gateway.upstream_requests[0].body.decode()
 
 
 @each_upstream_format

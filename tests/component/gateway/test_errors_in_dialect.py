@@ -50,7 +50,7 @@ _SERVER = "server_error"
 _RESET = (7000, 7200)
 _DAY = (1, 86_400)
 
-_AUTH = _Row((401, _BAD, "invalid_api_key"), (401, "authentication_error"), says="API key")
+_AUTH = _Row((401, _BAD, "invalid_api_key"), (401, "authentication_error"), retry="false", says="API key")
 _ACCOUNT = _Row((403, _BAD, "permission_denied"), (403, "permission_error"), says="provider's site")
 _QUOTA = (429, "insufficient_quota", "insufficient_quota")
 _BROKE = _Row(_QUOTA, (402, "billing_error"), retry="false", says="wrong endpoint")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.dialect import GLM_ANTHROPIC, Dialect
+from services.gateway.dialect import GLM_ANTHROPIC, GLM_OPENAI, Dialect
 from services.gateway.preparation import Preparation, Want, prepare
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.limits import RequestLimits
@@ -189,6 +189,31 @@ def test_one_that_knows_them_is_given_them() -> None:
 
     assert body["tools"] == json.loads(prepared.body)["tools"]
     assert () == prepared.dropped
+
+
+def test_an_openai_upstream_is_told_in_words_and_spelling_that_it_knows() -> None:
+    schema = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+    head = {"role": "developer", "content": "D"}
+    body = {"model": "m", "messages": [head], "max_completion_tokens": 9, "response_format": schema}
+    prepared = _prepared(OPENAI, OPENAI, body, GLM_OPENAI, model="m", stream=True)
+
+    sent = json.loads(prepared.body)
+    assert {"type": "json_object"} == sent["response_format"]
+    assert 9 == sent["max_tokens"]
+    assert "system" == sent["messages"][0]["role"]
+    assert sent["messages"][0]["content"].endswith(
+        'JSON Schema, and with nothing around it: no explanation, no code fence.\n{"type": "object"}'
+    )
+    assert {"include_usage": True} == sent["stream_options"]
+    assert ("response_format=json_object",) == prepared.dropped
+
+
+def test_what_is_changed_in_several_ways_is_named_for_each() -> None:
+    body = _holding_back() | {"output_config": {"format": {"type": "json_schema", "schema": {}}}}
+    prepared = _prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC)
+
+    assert ("tools.defer_loading", "output_config.format") == prepared.dropped
+    assert {"model", "messages", "max_tokens", "tools", "system"} == json.loads(prepared.body).keys()
 
 
 def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:

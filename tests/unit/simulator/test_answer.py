@@ -121,7 +121,8 @@ def test_an_answer_within_max_tokens_is_whole() -> None:
 
 def test_json_is_answered_where_json_is_wanted() -> None:
     schema = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
-    shaped = _answer(response_format={"type": "json_schema", "json_schema": {"schema": schema}})
+    told = {"role": "system", "content": f"One valid under this JSON Schema:\n{json.dumps(schema)}"}
+    shaped = _answer(messages=[told, {"role": "user", "content": "hi"}])
 
     assert json.loads(_text(shaped)) == {"title": "hi"}
     assert json.loads(_text(_answer(response_format={"type": "json_object"}))) == {"simulated": True}

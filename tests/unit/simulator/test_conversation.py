@@ -132,6 +132,10 @@ def test_tool_choice_in_either_spelling(choice: object, expected: str) -> None:
     assert expected == _openai(tool_choice=choice).tool_choice
 
 
+_SHAPE = {"type": "object"}
+_TOLD = {"role": "system", "content": 'Valid under this JSON Schema:\n{"type":"object"}\nAnd so on.'}
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -139,9 +143,12 @@ def test_tool_choice_in_either_spelling(choice: object, expected: str) -> None:
         ({"response_format": {"type": "json_object"}}, {}),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}},
-            {"type": "object"},
+            None,  # taken, and not kept to
         ),
-        ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}, {"type": "object"}),
+        ({"messages": [_TOLD, {"role": "user", "content": "hi"}]}, {"type": "object"}),
+        ({"messages": [_TOLD, {"role": "user", "content": "hi"}], "response_format": {"type": "json_object"}}, _SHAPE),
+        ({"messages": [{"role": "user", "content": "A JSON Schema:\n{}"}]}, None),
+        ({"messages": [{"role": "system", "content": "JSON Schema:\n{not one"}, _TOLD]}, _SHAPE),
         ({"response_format": {"type": "text"}}, None),
     ],
 )

@@ -13,6 +13,7 @@ from services.gateway.dialect import Dialect
 from services.gateway.translation.context import ResponseContext, TranslatedRequest
 from services.gateway.translation.effort import to_openai_thinking
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.answer_shape import valid_under
 from services.gateway.translation.requests.anthropic_messages import Conversation
 from services.gateway.translation.requests.anthropic_options import sampling, stubs_of, user
 from services.gateway.translation.requests.anthropic_tools import RecentTools, translate_tools
@@ -47,10 +48,6 @@ _HINTS: Final = (
 )
 _DEFAULTS: Final = {"service_tier": "auto", "speed": "standard"}
 _SERVER_SIDE: Final = ("container", "mcp_servers")
-_SHAPE: Final = (
-    "Answer with one JSON object and nothing else: no prose around it, no code fence. "
-    "It has to be valid against this JSON Schema:\n"
-)
 
 
 def anthropic_to_openai(
@@ -170,7 +167,7 @@ def _output(
     if not dialect.json_object:
         raise TranslationError(f"{name}: structured output is not supported by this upstream", param=name)
     dropped.append(f"{name}=json_object")
-    return {"response_format": {"type": "json_object"}}, _SHAPE + bytes(wanted.schema).decode()
+    return {"response_format": {"type": "json_object"}}, valid_under(wanted.schema)
 
 
 def _check_format(wanted: OutputFormat, name: str, limits: RequestLimits) -> None:

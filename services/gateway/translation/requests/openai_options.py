@@ -14,6 +14,7 @@ import msgspec
 from services.gateway.dialect import Dialect, Thinking
 from services.gateway.translation.effort import to_anthropic_thinking
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.answer_shape import ONE_OBJECT, valid_under
 from services.gateway.translation.requests.depth import check_depth
 from services.gateway.translation.requests.openai_messages import OutMessage
 from services.gateway.wire.openai import ChatRequest, JsonSchemaFormat
@@ -33,12 +34,6 @@ _MOST_UNKNOWN: Final = 24  # names of unknown fields that a response header is g
 _ANTHROPIC_HOTTEST: Final = 1.0
 _MOST_BREAKPOINTS: Final = 4
 _UNCACHEABLE: Final = frozenset({"thinking", "redacted_thinking"})
-
-_ONE_VALUE: Final = (
-    "Answer with exactly one JSON value that is valid under the following JSON Schema, and with nothing around it: "
-    "no explanation, no code fence.\n"
-)
-_ONE_OBJECT: Final = "Answer with exactly one JSON object and with nothing around it: no explanation, no code fence."
 
 
 def refuse_unsupported(request: ChatRequest) -> None:
@@ -239,10 +234,10 @@ def answer_format(request: ChatRequest, dialect: Dialect, dropped: list[str], *,
         if dialect.json_schema:
             return {"format": {"type": "json_schema", "schema": schema}}, None
         dropped.append("response_format")
-        return {}, _ONE_VALUE + bytes(schema).decode()
+        return {}, valid_under(schema)
     if wanted.type == "json_object":
         dropped.append("response_format")
-        return {}, _ONE_OBJECT
+        return {}, ONE_OBJECT
     param = "response_format.type"
     raise TranslationError(f"{param}: {wanted.type[:64]!r} is not one of text, json_object, json_schema", param=param)
 

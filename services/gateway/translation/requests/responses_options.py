@@ -13,6 +13,7 @@ import msgspec
 from services.gateway.translation.context import ResponsesContext, ShownTool
 from services.gateway.translation.effort import SCALE
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.answer_shape import ONE_OBJECT, valid_under
 from services.gateway.translation.requests.depth import check_depth
 from services.gateway.translation.requests.duplicates import members_of
 from services.gateway.translation.requests.limits import RequestLimits
@@ -30,11 +31,6 @@ _LOGPROBS: Final = "message.output_text.logprobs"
 _WORD: Final = re.compile(r"[A-Za-z0-9_.]{1,64}")
 _HOTTEST: Final = 2.0
 _ITEMS_PER_MESSAGE: Final = 4  # reasoning, text and calls are items of their own
-_ONE_VALUE: Final = (
-    "Answer with exactly one JSON value that is valid under the following JSON Schema, and with nothing around it: "
-    "no explanation, no code fence.\n"
-)
-_ONE_OBJECT: Final = "Answer with exactly one JSON object and with nothing around it: no explanation, no code fence."
 
 # What a response says again of its request, and what it says where the request was silent.
 _ECHOED: Final[dict[str, Any]] = {
@@ -172,7 +168,7 @@ def text_format(request: ResponsesRequest, limits: RequestLimits) -> Format | No
 
 def in_words(wanted: Format) -> str:
     """Return the line for the system prompt that stands for a format the upstream cannot be told."""
-    return _ONE_OBJECT if wanted.type == "json_object" else _ONE_VALUE + bytes(wanted.schema).decode()
+    return ONE_OBJECT if wanted.type == "json_object" else valid_under(wanted.schema)
 
 
 def shape_of_answer(found: Asked, shown: dict[str, ShownTool]) -> ResponsesContext:

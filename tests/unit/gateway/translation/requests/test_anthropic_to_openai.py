@@ -252,7 +252,7 @@ def test_or_an_instruction_where_the_upstream_only_knows_json() -> None:
     done = translate(GLM, system="S", output_config={"format": FORMAT})
 
     assert done.body["response_format"] == {"type": "json_object"}
-    assert done.messages[0]["content"].startswith("S\n\nAnswer with one JSON object")
+    assert done.messages[0]["content"].startswith("S\n\nAnswer with exactly one JSON value")
     assert done.messages[0]["content"].endswith(msgspec.json.encode(SCHEMA).decode())
     assert done.dropped == ("output_config.format=json_object",)
 
