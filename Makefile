@@ -29,7 +29,7 @@ help:
 	@echo "make check    format, lint, types, imports"
 	@echo "make chart    the Helm chart: rendered, judged, and run as containers where there is root and dockerd"
 	@echo "make compose  deploy/compose.yaml, started where there is root and dockerd"
-	@echo "make clients  real clients from npm against the gateway (Codex, Claude Code, OpenCode, Qwen Code)"
+	@echo "make clients  real clients from npm against the gateway (Codex, Claude Code, Cline, OpenCode, Qwen Code)"
 	@echo "make edge     the gateway behind nginx (needs nginx)"
 	@echo "make bench    measure against haproxy, nginx and other gateways"
 	@echo "make soak     the promises' full number of repetitions"

@@ -138,7 +138,10 @@ def _cline(target: Target) -> Guide:
     return Guide(
         title="Cline",
         remarks=(
-            "Cline reads no variables; set these in its settings:",
+            "Cline reads no variables. Its command line is told so:",
+            f"  cline auth --provider openai-compatible --baseurl {shlex.quote(target.url + '/v1')} \\",
+            f"    --modelid {shlex.quote(target.model)} --apikey {target.key.shell}",
+            "In the editor, set these:",
             "  API Provider: OpenAI Compatible",
             f"  Base URL: {target.url}/v1",
             f"  API Key: {target.key.plain}",

@@ -12,11 +12,20 @@ import msgspec
 from services.simulator.arguments import Hints, fill, path_in
 from services.simulator.conversation import Conversation, Json, Tool
 
-_SHELLS: Final = ("bash", "shell", "run_shell_command", "execute_command", "terminal", "exec", "exec_command")
+_SHELLS: Final = (
+    "bash",
+    "shell",
+    "run_shell_command",
+    "run_commands",
+    "execute_command",
+    "terminal",
+    "exec",
+    "exec_command",
+)
 _LISTERS: Final = ("ls", "list", "list_directory", "list_files", "list_dir", "glob")
-_READERS: Final = ("read", "read_file", "view", "cat")
-_SEARCHERS: Final = ("grep", "search_file_content", "grep_search", "search_files", "search")
-_FETCHERS: Final = ("webfetch", "web_fetch", "fetch")
+_READERS: Final = ("read", "read_file", "read_files", "view", "cat")
+_SEARCHERS: Final = ("grep", "search_file_content", "grep_search", "search_files", "search_codebase", "search")
+_FETCHERS: Final = ("webfetch", "web_fetch", "fetch_web_content", "fetch")
 _WRITERS: Final = ("write", "write_file", "create_file")
 
 # What the user asks for -> the tools that can do it, best first.

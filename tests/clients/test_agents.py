@@ -6,6 +6,7 @@ The simulator asks each agent to run a command that writes a file; the agent run
 
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,15 @@ def test_an_agent_completes_a_tool_round_trip(agent: Agent, upstream_format: str
     streams = [_checked(agent, upstream_format, answer) for answer in gateway.answers]
     [calling] = [seen for seen in streams if seen.tools]
     [call] = calling.tools
-    assert json.loads(call.arguments)[agent.command] == "sort words.txt | tee made.txt"
+    assert json.loads(call.arguments)[agent.command] in (
+        "sort words.txt | tee made.txt",
+        ["sort words.txt | tee made.txt"],
+    )
     assert streams[-1].text == run.text
     assert call.id in json.dumps(_bodies(gateway)[-1])
-    assert "apricot\\nquince" in json.dumps(_bodies(gateway)[-1]["messages"])
+    assert re.search(
+        r"apricot\\+nquince", json.dumps(_bodies(gateway)[-1]["messages"])
+    )  # some bring it as JSON in a text
 
 
 @pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])

@@ -13,6 +13,7 @@ TITLES = {
     "@anthropic-ai/claude-code": "Claude Code",
     "@openai/codex": "Codex",
     "@qwen-code/qwen-code": "Qwen Code",
+    "cline": "Cline",
     "opencode-ai": "OpenCode",
 }
 SDKS = ("anthropic", "openai")

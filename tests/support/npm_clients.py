@@ -11,6 +11,7 @@ home of their own and nothing of this machine's environment. `make clients` inst
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -200,12 +201,28 @@ def _qwen_code(auth_type: str) -> Callable[[Guide, str], Invocation]:
     return prepare
 
 
+def _cline(guide: Guide, prompt: str) -> Invocation:
+    """Tell it of the gateway with the very command that the guide prints."""
+    program = Path(_installed("@cline/cli-*/bin/cline"))
+    start = next(at for at, line in enumerate(guide.remarks) if line.startswith("  cline auth"))
+    told = "\n".join(guide.remarks[start : start + 2])
+    script = f"{told} >/dev/null && exec cline --provider openai-compatible --json {shlex.quote(prompt)}"
+    return Invocation(
+        ["sh", "-ec", script],
+        {**_NO_OUTSIDE, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+    )
+
+
 def _objects(output: str) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects of an output: one, an array of them, or one to a line."""
     for line in output.splitlines():
         if line.startswith(("{", "[")):
             read = json.loads(line)
             yield from read if isinstance(read, list) else [read]
+
+
+def _run_result(output: str) -> str:
+    return [str(entry["text"]) for entry in _objects(output) if entry["type"] == "run_result"][-1]
 
 
 def _result(output: str) -> str:
@@ -235,4 +252,15 @@ OPENCODE_RESPONSES = Agent(
 QWEN_ANTHROPIC = Agent("qwen-anthropic", WireFormat.ANTHROPIC, 0, _qwen_code("anthropic"), "claude-code", _result)
 QWEN_OPENAI = Agent("qwen-openai", WireFormat.OPENAI, 0, _qwen_code("openai"), "openai", _result)
 
-AGENTS = (CLAUDE_CODE, CODEX, OPENCODE_ANTHROPIC, OPENCODE_OPENAI, OPENCODE_RESPONSES, QWEN_ANTHROPIC, QWEN_OPENAI)
+CLINE = Agent("cline", WireFormat.OPENAI, 0, _cline, "cline", _run_result, command="commands")
+
+AGENTS = (
+    CLAUDE_CODE,
+    CLINE,
+    CODEX,
+    OPENCODE_ANTHROPIC,
+    OPENCODE_OPENAI,
+    OPENCODE_RESPONSES,
+    QWEN_ANTHROPIC,
+    QWEN_OPENAI,
+)
