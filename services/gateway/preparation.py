@@ -2,6 +2,8 @@
 From a client's call to the upstream's body: translate if the formats differ, then apply the mutations. Pure.
 """
 
+from typing import Final
+
 import msgspec
 
 from services.gateway.dialect import Dialect
@@ -9,10 +11,12 @@ from services.gateway.mutations import Mutation, mutate, upstream_model
 from services.gateway.translation.context import ResponseContext, TranslatedRequest
 from services.gateway.translation.count import count_request_tokens
 from services.gateway.translation.refusal import TranslationError
-from services.gateway.translation.requests.answer_shape import told
+from services.gateway.translation.requests.adapted import decode_members
+from services.gateway.translation.requests.answer_shape import chat_in_words, messages_in_words
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
 from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
+from services.gateway.translation.requests.forced_tools import chat_unforced, messages_unforced
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_spelling import respelt
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
@@ -21,6 +25,9 @@ from services.gateway.translation.requests.responses_to_openai import responses_
 from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireFormat
 from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline
+
+_ADAPTING_CHAT: Final = (respelt, chat_unforced, chat_in_words)
+_ADAPTING_MESSAGES: Final = (undeferred, messages_unforced, messages_in_words)
 
 
 class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -104,21 +111,28 @@ def _adapted(
 ) -> tuple[bytes, Outline | None, tuple[str, ...]]:
     """Say in the upstream's way what it does not know in the client's, although both speak the same format."""
     dropped: tuple[str, ...] = ()
-    if upstream is OPENAI:
-        plain = respelt(body, outline, dialect)
-    elif dialect.deferred_tools or (outline is not None and "tools" not in outline.members):
-        plain = None
-    else:
-        plain = undeferred(body, outline)
-        dropped = () if plain is None else ("tools.defer_loading",)
-    if plain is not None:
-        body, outline = plain.body, plain
-    if outline is not None and ("response_format" if upstream is OPENAI else "output_config") not in outline.members:
-        return body, outline, dropped
-    shaped = told(body, outline, upstream, dialect)
-    if shaped is not None:
-        body, outline, dropped = shaped.outline.body, shaped.outline, (*dropped, shaped.dropped)
+    if outline is None and not (_may_differ_chat(body) if upstream is OPENAI else _may_differ_messages(body)):
+        return body, outline, dropped  # most small ones need not be read for it
+    try:
+        read = outline or Outline(body, decode_members(body), blocks=upstream is not OPENAI)
+        for adapt in _ADAPTING_CHAT if upstream is OPENAI else _ADAPTING_MESSAGES:
+            found = adapt(read, dialect)
+            if found is not None:
+                body, outline = found.outline.body, found.outline
+                read, dropped = outline, (*dropped, *found.dropped)
+    except BROKEN:  # the upstream says what is wrong with it
+        pass
     return body, outline, dropped
+
+
+def _may_differ_chat(body: bytes) -> bool:
+    if b'"tool_choice"' in body or b'"response_format"' in body:
+        return True
+    return b'"developer"' in body or b'"max_completion_tokens"' in body
+
+
+def _may_differ_messages(body: bytes) -> bool:
+    return b'"tools"' in body or b'"output_config"' in body
 
 
 def _from_openai(

@@ -91,6 +91,9 @@ def read(wire: Wire, body: bytes) -> Conversation:
     if not isinstance(model, str) or not model:
         raise BadRequestError("1214", "model: must not be empty")
     messages = _messages(wire, request)
+    choice = request.get("tool_choice")
+    if wire is Wire.OPENAI and choice not in (None, "auto"):
+        raise BadRequestError("1210", "Tool choice must be auto")
     limit = request.get("max_tokens")
     if wire is Wire.ANTHROPIC and not isinstance(limit, int):
         raise BadRequestError("1214", "max_tokens: must be an integer")
@@ -105,7 +108,7 @@ def read(wire: Wire, body: bytes) -> Conversation:
         prompt=_prompt(messages),
         turns=len(messages),
         tools=tuple(_tools(request)),
-        tool_choice=_tool_choice(request.get("tool_choice")),
+        tool_choice=_tool_choice(choice),
         results=_results(messages),
         json_schema=_json_schema(request, messages),
         input_tokens=max(1, len(body) // 4),
@@ -203,13 +206,10 @@ def _tools(request: Json) -> Iterator[Tool]:
 
 
 def _tool_choice(choice: object) -> str:
-    if isinstance(choice, str):
-        return "any" if choice == "required" else choice
     entry = _object(choice)
-    name = entry.get("name") or _object(entry.get("function")).get("name")
+    kind, name = entry.get("type"), entry.get("name")
     if isinstance(name, str):
         return f"={name}"
-    kind = entry.get("type")
     return kind if isinstance(kind, str) else "auto"
 
 

@@ -6,7 +6,7 @@ upstream formats, with every retry of theirs switched off.
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import anthropic
 import openai
@@ -149,6 +149,35 @@ async def test_each_sdks_own_way_to_ask_for_a_shape_brings_it(upstream_format: s
     assert isinstance(answer.choices[0].message.parsed, Person)
     assert isinstance(response.output_parsed, Person)
     assert isinstance(message.parsed_output, Person)
+
+
+@each_upstream_format
+async def test_a_tool_that_must_be_called_is_called(upstream_format: str):
+    """Z.AI takes no such choice; LangChain makes one to get a shape."""
+    messages: list[Any] = [{"role": "user", "content": QUESTION}]
+    function = {"name": "get_weather", "description": DESCRIPTION, "parameters": SCHEMA}
+    tools: list[Any] = [{"type": "function", "function": function}]
+    choice: Any = {"type": "function", "function": {"name": "get_weather"}}
+    async with gateway_with_key(upstream_format) as gateway:
+        async with openai_client(gateway) as client:
+            for forced in ("required", choice):
+                answer = await client.chat.completions.create(
+                    model=MODEL, messages=messages, tools=tools, tool_choice=forced
+                )
+                [call] = answer.choices[0].message.tool_calls or []
+                assert call.type == "function"
+                assert call.function.name == "get_weather"
+            unused = await client.chat.completions.create(
+                model=MODEL, messages=messages, tools=tools, tool_choice="none"
+            )
+            assert unused.choices[0].message.tool_calls is None
+        async with anthropic_client(gateway) as asking:
+            offered: list[Any] = [{"name": "get_weather", "description": DESCRIPTION, "input_schema": SCHEMA}]
+            for kind in ({"type": "any"}, {"type": "tool", "name": "get_weather"}):
+                message = await asking.messages.create(
+                    model=MODEL, max_tokens=1000, messages=messages, tools=offered, tool_choice=cast("Any", kind)
+                )
+                assert message.stop_reason == "tool_use"
 
 
 @each_upstream_format

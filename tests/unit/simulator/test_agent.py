@@ -61,16 +61,25 @@ def test_a_topic_does_not_reach_into_an_agents_many_tools() -> None:
     assert _chosen("this task is about glob", *_AGENT_TOOLS) is None
 
 
+def _forced(prompt: str, *names: str, **choice: str) -> str | None:
+    """The same in Anthropic's format; OpenAI's takes no choice but auto."""
+    tools = [{"name": name, "input_schema": _CITY} for name in names]
+    messages = [{"role": "user", "content": prompt}]
+    request = {"model": "m", "max_tokens": 9, "messages": messages, "tools": tools, "tool_choice": choice}
+    call = agent.choose(read(Wire.ANTHROPIC, json.dumps(request).encode()))
+    return None if call is None else call.name
+
+
 def test_no_tool_is_called_without_tools_or_when_told_not_to() -> None:
     assert _chosen("list files") is None
-    assert _chosen("list files", "bash", tool_choice="none") is None
+    assert _forced("list files", "bash", type="none") is None
 
 
 def test_a_forced_tool_is_called() -> None:
-    assert _chosen("hello", "a", "b", tool_choice="required") == "a"
-    assert _chosen("use the b tool", "a", "b", tool_choice="required") == "b"
-    assert _chosen("hello", "a", "b", tool_choice={"type": "function", "function": {"name": "b"}}) == "b"
-    assert _chosen("hello", "a", tool_choice={"type": "function", "function": {"name": "z"}}) is None
+    assert _forced("hello", "a", "b", type="any") == "a"
+    assert _forced("use the b tool", "a", "b", type="any") == "b"
+    assert _forced("hello", "a", "b", type="tool", name="b") == "b"
+    assert _forced("hello", "a", type="tool", name="z") is None
 
 
 def test_no_tool_is_called_once_results_are_there() -> None:

@@ -121,15 +121,21 @@ def test_tools_are_read_alike_from_both_dialects() -> None:
     ("choice", "expected"),
     [
         (None, "auto"),
-        ("none", "none"),
-        ("required", "any"),
+        ({"type": "auto"}, "auto"),
+        ({"type": "none"}, "none"),
         ({"type": "any"}, "any"),
         ({"type": "tool", "name": "f"}, "=f"),
-        ({"type": "function", "function": {"name": "f"}}, "=f"),
     ],
 )
-def test_tool_choice_in_either_spelling(choice: object, expected: str) -> None:
-    assert expected == _openai(tool_choice=choice).tool_choice
+def test_tool_choice_is_read(choice: object, expected: str) -> None:
+    assert expected == _anthropic(tool_choice=choice).tool_choice
+
+
+@pytest.mark.parametrize("choice", ["none", "required", {"type": "function", "function": {"name": "f"}}])
+def test_openais_format_takes_no_choice_but_auto(choice: object) -> None:
+    assert "auto" == _openai(tool_choice="auto").tool_choice
+    with pytest.raises(BadRequestError, match="Tool choice must be auto"):
+        _openai(tool_choice=choice)
 
 
 _SHAPE = {"type": "object"}

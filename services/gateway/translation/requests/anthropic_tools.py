@@ -8,13 +8,11 @@ from services.gateway.dialect import Dialect, ToolChoice
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.depth import check_depth, too_deep
+from services.gateway.translation.requests.forced_tools import CALL_A_TOOL
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.reading import read_part
 from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire import anthropic
-
-MUST_CALL: Final = "Answer this turn by calling at least one of the available tools, not with text alone."
-"""Stands for tool_choice any where the upstream takes auto only."""
 
 _ANY_OBJECT: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
 _TYPED: Final = (  # how schemas usually begin: those need no look inside
@@ -121,7 +119,7 @@ def translate_tools(
     elif choice is not None:
         fields["tool_choice"] = "auto"
         tools = _narrowed(tools, choice)
-        instruction = MUST_CALL if choice.type == "any" else None
+        instruction = CALL_A_TOOL if choice.type == "any" else None
         if choice.type in {"any", "tool"}:
             dropped.append("tool_choice=auto")
     if not tools:

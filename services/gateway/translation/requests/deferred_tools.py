@@ -12,8 +12,10 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from services.gateway.dialect import Dialect
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members
 from services.gateway.translation.requests.recent import Recent
-from services.gateway.wire.mend import BROKEN
+from services.gateway.wire.formats import ANTHROPIC
 from services.gateway.wire.outline import Members, Outline
 
 _DEFERRED: Final = b'"defer_loading"'
@@ -24,7 +26,6 @@ _IS_TEXT: Final = msgspec.Raw(b'"text"')
 
 Change: TypeAlias = Callable[[Members], Members]
 
-_decode_members: Final = msgspec.json.Decoder(Members).decode
 _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_tools: Final = msgspec.json.Decoder(list[Members]).decode
 _encode: Final = msgspec.json.encode
@@ -37,30 +38,19 @@ def available(name: str) -> str:
     return f"Tool {name} is now available."
 
 
-def undeferred(body: bytes, outline: Outline | None) -> Outline | None:
-    """
-    Return the body with every tool offered at once; None where none is deferred, or where it has another shape.
-
-    `outline` is what has been read of the body already.
-    """
-    try:
-        if outline is None:
-            return _undeferred(Outline(body, _decode_members(body))) if _DEFERRED in body else None
-        return _undeferred(outline)
-    except BROKEN:  # the upstream says what is wrong with it
-        return None
-
-
-def _undeferred(outline: Outline) -> Outline | None:
+def undeferred(outline: Outline, dialect: Dialect) -> Adapted | None:
+    """Return a body with every tool offered at once; None where none is deferred. Raises what msgspec raises."""
     members = outline.members
     given = members.get("tools")
-    tools = None if given is None else _TOOLS.recalled(given, (), _offered)
+    if given is None or dialect.deferred_tools:
+        return None
+    tools = _TOOLS.recalled(given, (), _offered)
     if tools is None:
         return None
     changed = {**members, "tools": tools}
     if "messages" in members:
         changed["messages"] = _each(members["messages"], _told)
-    return Outline(_encode(changed), changed, blocks=True)
+    return adapted(changed, ANTHROPIC, "tools.defer_loading")
 
 
 def _offered(tools: msgspec.Raw) -> msgspec.Raw | None:
@@ -107,4 +97,4 @@ def _changed(item: msgspec.Raw, change: Change) -> msgspec.Raw:
     raw = bytes(item)
     if raw[:1] != b"{" or _REFERENCE not in raw:
         return item
-    return msgspec.Raw(_encode(change(_decode_members(raw))))
+    return msgspec.Raw(_encode(change(decode_members(raw))))

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from services.gateway.dialect import Dialect
-from services.gateway.wire.mend import BROKEN
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
+from services.gateway.wire.formats import OPENAI
 from services.gateway.wire.outline import Members, Outline
 
 _ROLE: Final = b'"developer"'
@@ -20,29 +21,16 @@ _NONE: Final = msgspec.Raw(b"")
 _SHORT: Final = 4096  # bytes; a look through so many is cheaper than taking them apart
 _LIMIT: Final = "max_completion_tokens"
 
-_decode_members: Final = msgspec.json.Decoder(Members).decode
 _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_encode: Final = msgspec.json.encode
 
 
-def respelt(body: bytes, outline: Outline | None, dialect: Dialect) -> Outline | None:
-    """
-    Return a body in the upstream's spelling; None where it is that already, or has another shape.
-
-    `outline` is what has been read of the body already.
-    """
-    try:
-        if outline is None:
-            if _ROLE not in body and _LIMIT.encode() not in body:
-                return None
-            outline = Outline(body, _decode_members(body))
-        changed = _limited(outline.members, dialect.max_tokens_field)
-        if not dialect.developer_role and _has_developer(outline):
-            messages = [_without_developer(message) for message in _decode_list(outline.members["messages"])]
-            changed = {**changed, "messages": msgspec.Raw(_encode(messages))}
-    except BROKEN:  # the upstream says what is wrong with it
-        return None
-    return None if changed is outline.members else Outline(_encode(changed), changed)
+def respelt(outline: Outline, dialect: Dialect) -> Adapted | None:
+    """Return a body in the upstream's spelling; None where it is that already. Raises what msgspec raises."""
+    changed = _limited(outline.members, dialect.max_tokens_field)
+    if not dialect.developer_role and _has_developer(outline):
+        messages = [_without_developer(message) for message in _decode_list(outline.members["messages"])]
+        changed = {**changed, "messages": raw(messages)}
+    return None if changed is outline.members else adapted(changed, OPENAI)
 
 
 def _limited(members: Members, field: str) -> Members:
@@ -62,10 +50,7 @@ def _has_developer(outline: Outline) -> bool:
 
 
 def _without_developer(message: msgspec.Raw) -> msgspec.Raw:
-    raw = bytes(message)
-    if _ROLE not in raw:
+    if _ROLE not in bytes(message):
         return message
-    members = _decode_members(raw)
-    if members.get("role") != _DEVELOPER:
-        return message
-    return msgspec.Raw(_encode({**members, "role": _SYSTEM}))
+    members = decode_members(message)
+    return raw({**members, "role": _SYSTEM}) if members.get("role") == _DEVELOPER else message

@@ -19,10 +19,10 @@ import msgspec
 from services.gateway.dialect import Dialect, ToolChoice
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.forced_tools import CALL_A_TOOL
 from services.gateway.translation.requests.openai_tools import Declared, Definition, Ready, define, stubs
 from services.gateway.wire.openai import AllowedTools, ChatRequest, NamedFunction
 
-CALL_A_TOOL: Final = "Answer by calling one of the tools; do not answer with text alone."
 CALL_NO_TOOL: Final = "Do not call any tool in this answer."
 
 _MODES: Final = {"auto": "auto", "required": "any", "none": "none"}

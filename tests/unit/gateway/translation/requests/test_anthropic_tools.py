@@ -8,7 +8,8 @@ import pytest
 from services.gateway.dialect import Dialect
 from services.gateway.translation.context import TranslatedRequest
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
-from services.gateway.translation.requests.anthropic_tools import MUST_CALL, RecentTools
+from services.gateway.translation.requests.anthropic_tools import RecentTools
+from services.gateway.translation.requests.forced_tools import CALL_A_TOOL
 from services.gateway.translation.requests.limits import RequestLimits
 from tests.support.anthropic_requests import (
     GLM,
@@ -197,7 +198,7 @@ def test_b10_any_is_auto_and_an_instruction_for_glm() -> None:
     done = translate(GLM, system="S", tools=[tool()], tool_choice={"type": "any"})
 
     assert done.body["tool_choice"] == "auto"
-    assert done.messages[0] == {"role": "system", "content": f"S\n\n{MUST_CALL}"}
+    assert done.messages[0] == {"role": "system", "content": f"S\n\n{CALL_A_TOOL}"}
     assert done.dropped == ("tool_choice=auto",)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from services.gateway.dialect import GLM_OPENAI, Dialect
 from services.gateway.translation.requests.openai_spelling import respelt
+from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline, outline_of
 
 USER = {"role": "user", "content": "hi"}
@@ -14,12 +15,14 @@ LONG = {"role": "user", "content": "x" * 5000}
 
 
 def _respelt(body: bytes, dialect: Dialect = GLM_OPENAI) -> Outline | None:
-    """Return what becomes of a body, the same whether it has been read before or not."""
-    found, outline = respelt(body, None, dialect), outline_of(body)
-    if outline is not None:
-        read = respelt(body, outline, dialect)
-        assert (found and found.body) == (read and read.body)
-    return found
+    """Return what becomes of a body; None as well where it has another shape, which the caller leaves alone."""
+    outline = outline_of(body)
+    try:
+        found = None if outline is None else respelt(outline, dialect)
+    except BROKEN:
+        return None
+    assert found is None or found.dropped == ()
+    return None if found is None else found.outline
 
 
 def _body(*messages: Any, **more: Any) -> bytes:

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from services.gateway.dialect import Dialect, ToolChoice
-from services.gateway.translation.requests.openai_tool_choice import CALL_A_TOOL, CALL_NO_TOOL
+from services.gateway.translation.requests.forced_tools import CALL_A_TOOL
+from services.gateway.translation.requests.openai_tool_choice import CALL_NO_TOOL
 from tests.support.openai_requests import (
     CLAUDE,
     GLM,
