@@ -17,6 +17,7 @@ import pytest
 from tests.support.canaries import Canaries
 from tests.support.collector import Collector, collector
 from tests.support.laptop import Laptop, Served
+from tests.support.promises import show
 from tests.support.simulator_process import simulator_process
 
 JUNK = 300  # of each kind; ten thousand are a unit test's
@@ -142,15 +143,23 @@ def test_nothing_planted_is_found_in_anything_that_is_written_or_shown(tmp_path:
     assert len(told) >= 8
     assert served.log.read_text().count('"event":"request"') >= 8
     assert served.log.read_text().count('"event":"headers"') >= 8
-    for name, places in {
+    places = {
         "the log": [served.log.read_bytes()],
         "traces": traces.raw,
         "metrics and status": shown,
         "refusals": told,
         "commands": printed,
         "files": written,
-    }.items():
-        assert set() == planted.canaries.found_in(*places), name
+    }
+    found = {name: planted.canaries.found_in(*texts) for name, texts in places.items()}
+    hits = sum(map(len, found.values()))
+    show(
+        "P-51",
+        sum(map(len, places.values())),
+        hits,
+        bytes=sum(len(text) for texts in places.values() for text in texts),
+    )
+    assert {name: set() for name in places} == found
 
 
 def _laptop(home: Path, origin: str, traces: Collector, auth: dict[str, str]) -> Laptop:
@@ -168,6 +177,7 @@ def test_junk_leaves_the_number_of_series_bounded(tmp_path: Path) -> None:
             _junk(client, served.url, JUNK)
             after = len(client.get(f"{served.admin_url}/metrics").text.splitlines())
 
+    show("P-51", 3 * JUNK, max(0, after - before - 5), lines_before=before, lines_after=after)
     assert after <= before + 5
 
 

@@ -14,6 +14,7 @@ from tests.support.chat_sockets import Streamed, chat_request, checked, complete
 from tests.support.gateway import RunningGateway
 from tests.support.loop_lag import loop_lag
 from tests.support.memory import Growth, resident_growth
+from tests.support.promises import show
 from tests.support.raw_http import RawClient, raw_client
 from tests.support.untapped_gateway import untapped_gateway
 
@@ -30,6 +31,7 @@ async def _bombed(gateway: RunningGateway, request: bytes) -> Streamed:
         async with raw_client(gateway.port) as client:
             await client.send(request)
             kept = await _beginning(client, growth)
+    show("P-46", 1, 0, grown_mib=round(growth.mib, 1), lag_ms=round(lag.worst * 1000, 1))
     assert await at_rest(gateway) == {}
     assert growth.mib <= MIB_MORE
     assert lag.worst <= LAG
