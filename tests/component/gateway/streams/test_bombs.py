@@ -28,9 +28,11 @@ pytestmark = [pytest.mark.promise("P-46"), pytest.mark.promise("P-71"), pytest.m
 async def _bombed(gateway: RunningGateway, request: bytes) -> Streamed:
     """Send a request and check what its answer costs; of that only the beginning is kept, and framed anew."""
     with resident_growth() as growth, loop_lag() as lag:
+        watching = asyncio.ensure_future(_watched(growth))
         async with raw_client(gateway.port) as client:
             await client.send(request)
-            kept = await _beginning(client, growth)
+            kept = await _beginning(client)
+        watching.cancel()
     show("P-46", 1, 0, grown_mib=round(growth.mib, 1), lag_ms=round(lag.worst * 1000, 1))
     assert await at_rest(gateway) == {}
     assert growth.mib <= MIB_MORE
@@ -38,7 +40,14 @@ async def _bombed(gateway: RunningGateway, request: bytes) -> Streamed:
     return streamed(kept)
 
 
-async def _beginning(client: RawClient, growth: Growth) -> bytes:
+async def _watched(growth: Growth) -> None:
+    """See what is held only until the answer is refused, too."""
+    while True:
+        growth.measure()
+        await asyncio.sleep(0.002)
+
+
+async def _beginning(client: RawClient) -> bytes:
     """Read an answer to its end, keeping some of it."""
     loop = asyncio.get_running_loop()
     kept, last = bytearray(), b""
@@ -47,7 +56,6 @@ async def _beginning(client: RawClient, growth: Growth) -> bytes:
         assert piece, "the gateway hung up"
         kept += piece[: _KEPT - len(kept)]
         last = (last + piece)[-8:]
-        growth.measure()
     return bytes(kept)
 
 
