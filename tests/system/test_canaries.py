@@ -113,6 +113,19 @@ def _faults(origin: str, url: str, planted: _Planted) -> None:
             httpx2.post(f"{url}/v1/messages", headers=key, json=body, timeout=30)
 
 
+def _answers(origin: str, url: str, planted: _Planted) -> None:
+    """Let the upstream say what must not be found, as it is and in the other dialect."""
+    key = {"x-api-key": planted.client_key}
+    said = [{"role": "user", "content": planted.prompt}]
+    for path, asked in (("messages", "messages"), ("chat/completions", "messages"), ("responses", "input")):
+        for stream in (True, False):
+            script = f"text={planted.completion};reasoning=first"
+            httpx2.post(f"{origin}/_simulator/script", json={"script": script}).raise_for_status()
+            body = {"model": "glm-5.2", "max_tokens": 64, "stream": stream, asked: said}
+            answer = httpx2.post(f"{url}/v1/{path}", headers=key, json=body, timeout=30)
+            assert planted.completion in answer.text
+
+
 def _shown(served: Served) -> list[bytes]:
     admin = served.admin_url
     return [
@@ -132,6 +145,7 @@ def test_nothing_planted_is_found_in_anything_that_is_written_or_shown(tmp_path:
         laptop = _laptop(tmp_path, origin, traces, auth)
         with laptop.serving(OTEL_BSP_SCHEDULE_DELAY="50") as served:
             told = _refusals(served.url, planted)
+            _answers(origin, served.url, planted)
             _faults(origin, served.url, planted)
             shown = _shown(served)
             traces.wait_for(4)
