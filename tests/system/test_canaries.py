@@ -17,6 +17,7 @@ import pytest
 from tests.support.canaries import Canaries
 from tests.support.collector import Collector, collector
 from tests.support.laptop import Laptop, Served
+from tests.support.promises import show
 from tests.support.simulator_process import simulator_process
 
 JUNK = 300  # of each kind; ten thousand are a unit test's
@@ -112,6 +113,19 @@ def _faults(origin: str, url: str, planted: _Planted) -> None:
             httpx2.post(f"{url}/v1/messages", headers=key, json=body, timeout=30)
 
 
+def _answers(origin: str, url: str, planted: _Planted) -> None:
+    """Let the upstream say what must not be found, as it is and in the other dialect."""
+    key = {"x-api-key": planted.client_key}
+    said = [{"role": "user", "content": planted.prompt}]
+    for path, asked in (("messages", "messages"), ("chat/completions", "messages"), ("responses", "input")):
+        for stream in (True, False):
+            script = f"text={planted.completion};reasoning=first"
+            httpx2.post(f"{origin}/_simulator/script", json={"script": script}).raise_for_status()
+            body = {"model": "glm-5.2", "max_tokens": 64, "stream": stream, asked: said}
+            answer = httpx2.post(f"{url}/v1/{path}", headers=key, json=body, timeout=30)
+            assert planted.completion in answer.text
+
+
 def _shown(served: Served) -> list[bytes]:
     admin = served.admin_url
     return [
@@ -131,6 +145,7 @@ def test_nothing_planted_is_found_in_anything_that_is_written_or_shown(tmp_path:
         laptop = _laptop(tmp_path, origin, traces, auth)
         with laptop.serving(OTEL_BSP_SCHEDULE_DELAY="50") as served:
             told = _refusals(served.url, planted)
+            _answers(origin, served.url, planted)
             _faults(origin, served.url, planted)
             shown = _shown(served)
             traces.wait_for(4)
@@ -142,15 +157,23 @@ def test_nothing_planted_is_found_in_anything_that_is_written_or_shown(tmp_path:
     assert len(told) >= 8
     assert served.log.read_text().count('"event":"request"') >= 8
     assert served.log.read_text().count('"event":"headers"') >= 8
-    for name, places in {
+    places = {
         "the log": [served.log.read_bytes()],
         "traces": traces.raw,
         "metrics and status": shown,
         "refusals": told,
         "commands": printed,
         "files": written,
-    }.items():
-        assert set() == planted.canaries.found_in(*places), name
+    }
+    found = {name: planted.canaries.found_in(*texts) for name, texts in places.items()}
+    hits = sum(map(len, found.values()))
+    show(
+        "P-51",
+        sum(map(len, places.values())),
+        hits,
+        bytes=sum(len(text) for texts in places.values() for text in texts),
+    )
+    assert {name: set() for name in places} == found
 
 
 def _laptop(home: Path, origin: str, traces: Collector, auth: dict[str, str]) -> Laptop:
@@ -168,6 +191,7 @@ def test_junk_leaves_the_number_of_series_bounded(tmp_path: Path) -> None:
             _junk(client, served.url, JUNK)
             after = len(client.get(f"{served.admin_url}/metrics").text.splitlines())
 
+    show("P-51", 3 * JUNK, max(0, after - before - 5), lines_before=before, lines_after=after)
     assert after <= before + 5
 
 

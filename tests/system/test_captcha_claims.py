@@ -23,6 +23,7 @@ from services.chassis.peer.token_file import TokenFile, generate
 from services.chassis.redis.address import parse
 from tests.support.captcha_claimer import Claimed
 from tests.support.captcha_claims import ACCOUNT, CAPACITY, TIMES
+from tests.support.promises import show
 from tests.support.redis_server import standalone
 
 PROCESSES = 8
@@ -79,12 +80,14 @@ async def _claims(tmp_path: Path, claims: int, seconds: float) -> None:
     repeats = sum(len(tokens) - 1 for tokens in answers)
     least = min(one.least_life for one in found)
     served = sum(one.served for one in found)
-    print(f"P-19: {served} tries, {repeats} repeated commands, {banked} tokens banked, least life {least:.3f} s")
+    twice = [token for token, count in owners.items() if count > 1]
+    changed = [tokens for tokens in answers if len(set(tokens)) > 1]
+    show("P-19", served, len(twice) + len(changed), repeats=repeats, banked=banked, least_life=round(least, 3))
 
     assert served == claims
     assert repeats > 0.2 * claims  # those that came after their token's time do not count
-    assert [] == [token for token, count in owners.items() if count > 1]
-    assert [] == [tokens for tokens in answers if len(set(tokens)) > 1]
+    assert [] == twice
+    assert [] == changed
     assert least >= TIMES.least
 
 

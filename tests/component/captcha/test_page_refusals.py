@@ -18,6 +18,7 @@ from services.captcha.page.headers import FIXED
 from services.captcha.passes import LINK_LIFE
 from services.captcha.settings import CaptchaSettings
 from tests.support.captcha import RunningCaptcha, running_captcha
+from tests.support.promises import show
 
 ACCOUNT = "configured"
 
@@ -147,7 +148,7 @@ async def test_no_foreign_or_repeated_post_is_taken(browser: Browser) -> None:
     for body in BODIES:
         answer = await browser.post("/captcha/tokens", body, x_ticket=await browser.ticket())
         accepted += [body] if answer.status_code < 400 else []
-    print(f"P-54: {len(FOREIGN) + len(BODIES)} cases, {len(accepted)} accepted")
+    show("P-54", len(FOREIGN) + len(BODIES), len(accepted))
 
     assert len(FOREIGN) + len(BODIES) >= 50
     assert accepted == []

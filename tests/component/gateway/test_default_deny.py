@@ -13,6 +13,7 @@ import pytest
 from services.chassis.secret import Secret
 from services.gateway.app import Gateway
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.promises import show
 from tests.support.raw_http import Answer, raw_client
 
 pytestmark = pytest.mark.promise("P-35")
@@ -121,33 +122,35 @@ _FORGED: dict[str, tuple[str, ...]] = {
 
 async def test_no_route_answers_without_the_key(gateway: RunningGateway) -> None:
     gateway.simulator.records.reset()
-    for route, (name, headers) in itertools.product(_routes(gateway.gateway), _CREDENTIALS.items()):
-        for method in _METHODS:
-            answer = await _asked(gateway, method, _plain(route), *headers)
+    cases = list(itertools.product(_routes(gateway.gateway), _CREDENTIALS.items(), _METHODS))
+    for route, (name, headers), method in cases:
+        answer = await _asked(gateway, method, _plain(route), *headers)
 
-            expected = 204 if method == "OPTIONS" else 401
-            assert expected == answer.status, (method, route, name)
+        expected = 204 if method == "OPTIONS" else 401
+        assert expected == answer.status, (method, route, name)
     assert [] == gateway.upstream_requests
+    show("P-35", len(cases), 0, what="credentials")
 
 
 async def test_no_spelling_of_a_path_gets_around_the_key(gateway: RunningGateway) -> None:
-    for route in _routes(gateway.gateway):
-        for spelling in _spellings(_plain(route)):
-            for method in ("GET", "POST"):
-                answer = await _asked(gateway, method, spelling)
+    spellings = [spelling for route in _routes(gateway.gateway) for spelling in _spellings(_plain(route))]
+    for spelling, method in itertools.product(spellings, ("GET", "POST")):
+        answer = await _asked(gateway, method, spelling)
 
-                expected = 401 if spelling.startswith("/") else 400
-                assert expected == answer.status, (method, spelling, answer.body)
+        expected = 401 if spelling.startswith("/") else 400
+        assert expected == answer.status, (method, spelling, answer.body)
+    show("P-35", 2 * len(spellings), 0, what="spellings")
 
 
 @pytest.mark.parametrize("forged", list(_FORGED))
 async def test_no_header_of_a_proxy_gets_around_the_key(gateway: RunningGateway, forged: str) -> None:
-    for route in _routes(gateway.gateway):
-        for host in ("gateway.example", "localhost", "127.0.0.1", "127.0.0.1:9090", "[::1]", "metadata.internal"):
-            for method in ("GET", "POST"):
-                answer = await _asked(gateway, method, _plain(route), *_FORGED[forged], host=host)
+    hosts = ("gateway.example", "localhost", "127.0.0.1", "127.0.0.1:9090", "[::1]", "metadata.internal")
+    cases = list(itertools.product(_routes(gateway.gateway), hosts, ("GET", "POST")))
+    for route, host, method in cases:
+        answer = await _asked(gateway, method, _plain(route), *_FORGED[forged], host=host)
 
-                assert 401 == answer.status, (method, route, host)
+        assert 401 == answer.status, (method, route, host)
+    show("P-35", len(cases), 0, what="forged")
 
 
 @pytest.mark.parametrize("host", ["", "a b", "a/b", "a,b", "a@b", "http://a", "a:port", "a\tb", "[::1", "ä"])

@@ -20,6 +20,7 @@ from services.simulator.script import Script
 from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, client_of, small
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.outgoing import outgoing
+from tests.support.promises import show
 from tests.support.rich_requests import RICH
 
 pytestmark = pytest.mark.promise("P-39")
@@ -210,6 +211,7 @@ async def test_no_field_of_a_body_chooses_a_host(upstream_format: str, transport
 
             assert answer.status_code < 500, (answer.text, body)
         assert sent >= 300
+    show("P-39", sent, canary.visits, what="bodies")
 
 
 _HEADERS = (
@@ -239,7 +241,7 @@ async def test_no_header_and_no_query_chooses_a_host(dialect: WireFormat) -> Non
         _only_the_upstream(canary, gateway),
     ):
         addresses = [url for url in _addresses(canary.port) if url.isascii() and "\r" not in url]
-        pairs = zip(itertools.cycle(_HEADERS), addresses * 2, strict=False)
+        pairs = list(zip(itertools.cycle(_HEADERS), addresses * 2, strict=False))
         for name, url in pairs:
             at = "?" + "&".join(
                 f"{key}={quote(url)}" for key in ("url", "api_base", "base_url", "proxy", "host", "next")
@@ -249,6 +251,7 @@ async def test_no_header_and_no_query_chooses_a_host(dialect: WireFormat) -> Non
             assert 200 == answer.status_code, (name, url)
             assert gateway.upstream_requests[-1].path.startswith("/api/anthropic/")
             assert b"canary" not in b"".join(value for _, value in gateway.upstream_requests[-1].headers)
+    show("P-39", len(pairs), canary.visits, what="headers and queries")
 
 
 async def test_the_host_of_a_request_is_not_where_it_goes() -> None:

@@ -14,6 +14,7 @@ from services.simulator.records import Request
 from services.simulator.script import Script
 from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, client_of, small
 from tests.support.gateway import UPSTREAM_KEY, RunningGateway, running_gateway
+from tests.support.promises import show
 from tests.support.raw_http import raw_client
 
 pytestmark = pytest.mark.promise("P-40")
@@ -149,6 +150,7 @@ async def test_no_header_of_the_client_travels(gateway: RunningGateway, dialect:
             assert count == gateway.simulator.records.total, line
             _check(gateway, gateway.upstream_requests[-1], dialect)
     assert len(_CLEAN) >= 250
+    show("P-40", len(_CLEAN), 0, what="headers")
 
 
 async def test_all_of_them_at_once_change_nothing(gateway: RunningGateway) -> None:
@@ -205,6 +207,7 @@ async def test_a_line_in_two_readings_brings_nothing_upstream(gateway: RunningGa
         [answer] = reply.answers
         assert answer.status in (200, 400), line
         assert (answer.status == 200) == (len(gateway.upstream_requests) == 1), line
+    show("P-40", len(_SMUGGLED), 0, what="lines in two readings")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from services.chassis.http_guard.limits import GuardLimits
 from tests.support.memory import resident_growth
+from tests.support.promises import show
 from tests.support.raw_http import raw_client, say
 from tests.support.recording_app import RecordingApp
 from tests.support.serving import running_server
@@ -152,6 +153,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_costs_little_memory() 
             left = server.site.connections, server.site.running
         for each in sockets:
             each.close()
+    show("P-44", clients, clients - len(gone), kib_each=round(growth.mib * 1024 / clients))
 
     assert running == clients
     assert left == (0, 0)

@@ -14,6 +14,7 @@ import pytest
 
 from services.chassis.http_guard.limits import GuardLimits
 from tests.support.memory import resident_growth
+from tests.support.promises import show
 from tests.support.raw_http import RawClient, raw_client
 from tests.support.recording_app import RecordingApp
 from tests.support.serving import running_server
@@ -72,6 +73,8 @@ async def test_silent_and_dripping_connections_are_closed_and_others_do_not_noti
             await asyncio.sleep(1.2)
             left = server.site.connections
             dripping.cancel()
+    ms = {"ms_p99_idle": round(idle * 1000, 1), "ms_p99_busy": round(busy * 1000, 1)}
+    show("P-30", 2 * each, left - 1, grown_mib=round(growth.mib, 1), **ms)
 
     assert held == 2 * each + 1
     assert left == 1  # within the deadline and one second, all but the well-behaved one
@@ -108,6 +111,7 @@ async def test_a_head_without_end_is_refused_and_not_kept(head: bytes, piece: by
             while sent < total and await client.send(piece):
                 sent += len(piece)
             reply = await client.read()
+    show("P-30", 1, int(reply.statuses != [status]), sent_mib=round(sent / MIB, 1), grown_mib=round(growth.mib, 1))
 
     assert reply.statuses == [status]
     assert growth.mib <= 8

@@ -14,6 +14,7 @@ from tests.support.chat_sockets import Streamed, chat_request, checked, complete
 from tests.support.gateway import RunningGateway
 from tests.support.loop_lag import loop_lag
 from tests.support.memory import Growth, resident_growth
+from tests.support.promises import show
 from tests.support.raw_http import RawClient, raw_client
 from tests.support.untapped_gateway import untapped_gateway
 
@@ -27,16 +28,26 @@ pytestmark = [pytest.mark.promise("P-46"), pytest.mark.promise("P-71"), pytest.m
 async def _bombed(gateway: RunningGateway, request: bytes) -> Streamed:
     """Send a request and check what its answer costs; of that only the beginning is kept, and framed anew."""
     with resident_growth() as growth, loop_lag() as lag:
+        watching = asyncio.ensure_future(_watched(growth))
         async with raw_client(gateway.port) as client:
             await client.send(request)
-            kept = await _beginning(client, growth)
+            kept = await _beginning(client)
+        watching.cancel()
+    show("P-46", 1, 0, grown_mib=round(growth.mib, 1), lag_ms=round(lag.worst * 1000, 1))
     assert await at_rest(gateway) == {}
     assert growth.mib <= MIB_MORE
     assert lag.worst <= LAG
     return streamed(kept)
 
 
-async def _beginning(client: RawClient, growth: Growth) -> bytes:
+async def _watched(growth: Growth) -> None:
+    """See what is held only until the answer is refused, too."""
+    while True:
+        growth.measure()
+        await asyncio.sleep(0.002)
+
+
+async def _beginning(client: RawClient) -> bytes:
     """Read an answer to its end, keeping some of it."""
     loop = asyncio.get_running_loop()
     kept, last = bytearray(), b""
@@ -45,7 +56,6 @@ async def _beginning(client: RawClient, growth: Growth) -> bytes:
         assert piece, "the gateway hung up"
         kept += piece[: _KEPT - len(kept)]
         last = (last + piece)[-8:]
-        growth.measure()
     return bytes(kept)
 
 

@@ -18,6 +18,7 @@ from tests.support.at_rest import at_rest
 from tests.support.chat_sockets import Streamed, ask, chat_request, checked, streamed
 from tests.support.dialects import ANTHROPIC, UPSTREAM_PATH, small
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.promises import show
 from tests.support.raw_http import say
 from tests.support.stream_validators import Seen
 
@@ -70,8 +71,10 @@ async def test_a_stream_is_the_same_however_it_is_cut_up(
     if client_format is upstream_format:  # spellings are passed on, and not all of them are the validators'
         answers, scripts = answers[:7], scripts[:7]
     first, *others = (_content(checked(client_format, answer.body, upstream_format)) for answer in answers)
+    differing = [(script, other) for script, other in zip(scripts[1:], others, strict=True) if other != first]
+    show("P-47", len(others), len(differing))
     assert first[0] == "one two three four"
-    assert [(script, other) for script, other in zip(scripts[1:], others, strict=True) if other != first] == []
+    assert differing == []
 
 
 @pytest.mark.promise("P-47")
@@ -100,6 +103,7 @@ async def test_a_stream_that_is_cut_off_ends_with_one_error(
             assert [tool.name for tool in said.tools], offset
     assert answers[0].status == 502
     assert answers[len(answers) // 2].status == 200
+    show("P-48", len(answers), 0, what=f"cut off by {end}")
 
 
 def _kind(frame: bytes) -> str:
@@ -183,3 +187,4 @@ async def test_a_spoilt_stream_ends_well_or_with_one_error(
             else:
                 checked(client_format, answer.body, upstream_format)
         assert await at_rest(gateway) == {}
+    show("P-48", count, 0, what="spoilt")

@@ -21,6 +21,7 @@ from tests.support.flooding_upstream import flooding_upstream
 from tests.support.gateway import RunningGateway
 from tests.support.loop_lag import loop_lag
 from tests.support.memory import Growth, resident_growth
+from tests.support.promises import show
 from tests.support.raw_http import RawClient, raw_client
 from tests.support.untapped_gateway import untapped_gateway
 
@@ -81,10 +82,13 @@ async def test_clients_that_never_read_pause_the_upstream_and_are_dropped(
             took = await _dropped(gateway, STALL + 3.0)
         assert await at_rest(gateway) == {}
         refusals = gateway.server.sites[0].guard.refusals
+    kib = growth.mib * 1024 / clients
+    cost = {"kib_each": round(kib), "seconds": round(took, 2), "lag_ms": round(lag.worst * 1000, 1)}
+    show("P-44", clients, clients - refusals["stalled"], **cost)
 
     assert paused == later
     assert len(paused) == clients + 1
-    assert growth.mib * 1024 <= KIB_EACH * clients
+    assert kib <= KIB_EACH
     assert lag.worst <= 0.2
     assert refusals["stalled"] == clients
     assert took <= STALL + 1.0

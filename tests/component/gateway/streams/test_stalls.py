@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import pytest
@@ -13,6 +13,7 @@ from tests.support.at_rest import at_rest
 from tests.support.chat_sockets import Streamed, ask, chat_request, checked
 from tests.support.dialects import ANTHROPIC, OPENAI
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.promises import show
 
 TIMEOUT = 0.5
 LIMITS = {"connect": TIMEOUT, "first_byte": TIMEOUT, "idle": TIMEOUT}
@@ -24,6 +25,11 @@ async def _timed(gateway: RunningGateway, request: bytes) -> tuple[Streamed, flo
     started = time.monotonic()
     answer = await ask(gateway.port, request)
     return answer, time.monotonic() - started
+
+
+def _show(took: Iterable[float]) -> None:
+    late = [seconds - TIMEOUT for seconds in took]
+    show("P-45", len(late), sum(not 0 <= more <= 1 for more in late), ms_late=round(max(late) * 1000))
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
@@ -38,6 +44,7 @@ async def test_silence_before_the_first_event_is_a_504_in_time(
         answers = await asyncio.gather(*asked)
         assert await at_rest(gateway, seconds=0.2) == {}
 
+    _show(took for _, took in answers)
     for answer, took in answers:
         assert answer.status == 504
         error = msgspec.json.decode(answer.body)["error"]
@@ -57,6 +64,7 @@ async def test_silence_within_a_stream_is_one_error_event_in_time(
         answers = await asyncio.gather(*asked)
         assert await at_rest(gateway, seconds=0.2) == {}
 
+    _show(took for _, took in answers)
     for answer, took in answers:
         assert (answer.status, answer.whole) == (200, True)
         error = checked(client_format, answer.body, upstream_format).error
@@ -111,6 +119,7 @@ async def test_a_tls_handshake_without_an_answer_is_a_502_in_time(
         answer, took = await _timed(gateway, chat_request(client_format, stream=stream))
         assert await at_rest(gateway, seconds=0.2) == {}
 
+    _show([took])
     assert answer.status == 502
     assert "cannot connect" in msgspec.json.decode(answer.body)["error"]["message"]
     assert TIMEOUT <= took <= TIMEOUT + 1.0
@@ -132,5 +141,6 @@ async def test_a_connection_that_is_never_accepted_is_a_502_in_time(mute: socket
         for one in full:
             one.close()
 
+    _show([took])
     assert (first.status, second.status) == (502, 502)
     assert TIMEOUT <= took <= TIMEOUT + 1.0

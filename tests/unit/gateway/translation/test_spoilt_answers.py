@@ -21,6 +21,7 @@ from services.gateway.translation.streams.write_anthropic import AnthropicWriter
 from services.gateway.translation.streams.write_openai import OpenAIWriter, write_openai_batch
 from tests.support.frames import call
 from tests.support.generated_streams import VALUES, anthropic_streams, cut, openai_streams, spoilt
+from tests.support.promises import show
 from tests.support.stream_validators import check_anthropic_stream, check_openai_stream
 
 CONTEXTS = st.builds(
@@ -81,6 +82,7 @@ def spoil_streams(examples: int) -> None:
             whole_answer(events_of_stream(reader, stream), lambda answer: check_bodies(context, answer))
 
     run()
+    show("P-48", examples, 0, what="streams")
 
 
 OPENAI_BODY = {
@@ -145,6 +147,7 @@ def spoil_bodies(examples: int) -> None:
             check_openai_stream(stream, include_usage=context.include_usage, legacy=context.legacy_functions)
 
     run()
+    show("P-48", examples, 0, what="bodies")
 
 
 @pytest.mark.promise("P-48")
