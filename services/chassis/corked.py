@@ -19,7 +19,7 @@ import logging
 from collections.abc import Sized
 from typing import Any, Final
 
-_LARGE: Final = 64 * 1024  # bytes that go out at once
+_LARGE: Final = 32 * 1024  # bytes that go out at once: what waits here is not seen by who holds the upstream back
 _log: Final = logging.getLogger(__name__)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.chassis.corked import Cork, CorkedTransport
 
-_LARGE = 64 * 1024
+_LARGE = 32 * 1024
 
 
 class Wire(asyncio.Transport):
