@@ -218,3 +218,11 @@ def test_what_is_changed_in_several_ways_is_named_for_each() -> None:
 
 def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:
     assert () == _prepared(ANTHROPIC, ANTHROPIC, _body(ANTHROPIC, tools=[{"name": "a"}]), GLM_ANTHROPIC).dropped
+
+
+def test_what_cannot_be_adapted_goes_as_it_came_for_the_upstream_to_judge() -> None:
+    schema = {"type": "json_schema", "json_schema": {"schema": {}}}
+    body = json.dumps({"model": "m", "messages": 7, "response_format": schema}).encode()
+    prepared = _prepared(OPENAI, OPENAI, body, GLM_OPENAI, model="m")
+
+    assert (body, ()) == (prepared.body, prepared.dropped)
