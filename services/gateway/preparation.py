@@ -126,12 +126,14 @@ def _adapted(
 
 
 def _may_differ_chat(body: bytes) -> bool:
+    """Say whether a step of `_ADAPTING_CHAT` may have something to do; written out, as small requests are counted."""
     if b'"tool_choice"' in body or b'"response_format"' in body:
         return True
     return b'"developer"' in body or b'"max_completion_tokens"' in body
 
 
 def _may_differ_messages(body: bytes) -> bool:
+    """The same of `_ADAPTING_MESSAGES`; who chooses a tool has some."""
     return b'"tools"' in body or b'"output_config"' in body
 
 

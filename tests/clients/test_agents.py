@@ -186,15 +186,7 @@ def test_codex_calls_a_tool_of_an_mcp_server(upstream_format: str, tmp_path: Pat
     ],
 )
 def test_codex_tells_its_user_what_is_wrong(error: str, says: str, most: int, tmp_path: Path):
-    simulator = Simulator(TEST_SETTINGS)
-    for _ in range(12):
-        simulator.scripts.push(Script(error=error))
-    with gateway_thread(simulator=simulator, limits={"retries": 0}) as gateway:
-        run = CODEX.run(gateway.url, KEY, "Hello", tmp_path)
-
-    assert run.exit_code == 1, str(run)
-    assert says in run.output, str(run)
-    assert len(gateway.answers) <= most
+    _told(CODEX, error, says, most, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -210,15 +202,7 @@ def test_codex_tells_its_user_what_is_wrong(error: str, says: str, most: int, tm
     ],
 )
 def test_claude_code_tells_its_user_what_is_wrong(error: str, says: str, most: int, tmp_path: Path):
-    simulator = Simulator(TEST_SETTINGS)
-    for _ in range(12):
-        simulator.scripts.push(Script(error=error))
-    with gateway_thread(simulator=simulator, limits={"retries": 0}) as gateway:
-        run = CLAUDE_CODE.run(gateway.url, KEY, "Hello", tmp_path)
-
-    assert run.exit_code == 1, str(run)
-    assert says in run.output, str(run)
-    assert len(gateway.answers) <= most
+    _told(CLAUDE_CODE, error, says, most, tmp_path)
 
 
 @pytest.mark.parametrize("upstream_format", ["anthropic", "openai"])
@@ -235,6 +219,19 @@ def test_codex_brings_back_what_the_model_thought(upstream_format: str, tmp_path
         assert said["reasoning_content"] == thought
     else:
         assert said["content"][0] == {"type": "thinking", "thinking": thought, "signature": ""}
+
+
+def _told(agent: Agent, error: str, says: str, most: int, place: Path) -> None:
+    """The user of an agent reads what is wrong, after at most so many requests."""
+    simulator = Simulator(TEST_SETTINGS)
+    for _ in range(12):
+        simulator.scripts.push(Script(error=error))
+    with gateway_thread(simulator=simulator, limits={"retries": 0}) as gateway:
+        run = agent.run(gateway.url, KEY, "Hello", place)
+
+    assert run.exit_code == 1, str(run)
+    assert says in run.output, str(run)
+    assert len(gateway.answers) <= most
 
 
 def _no_fallback(gateway: RunningGateway, agent: Agent, upstream_format: str) -> None:

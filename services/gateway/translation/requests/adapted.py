@@ -18,7 +18,7 @@ decode_members: Final = msgspec.json.Decoder(Members).decode
 
 
 class Adapted(msgspec.Struct, frozen=True):
-    """A body that says something in the upstream's way, and the parameter that no longer says it, if one is lost."""
+    """A body that says something in the upstream's way, and the parameters that no longer say it."""
 
     outline: Outline
     dropped: tuple[str, ...] = ()

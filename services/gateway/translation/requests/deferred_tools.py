@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from services.gateway.dialect import Dialect
-from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
 from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire.formats import ANTHROPIC
 from services.gateway.wire.outline import Members, Outline
@@ -28,7 +28,6 @@ Change: TypeAlias = Callable[[Members], Members]
 
 _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_tools: Final = msgspec.json.Decoder(list[Members]).decode
-_encode: Final = msgspec.json.encode
 
 _TOOLS: Final = Recent[msgspec.Raw | None]()  # agents send the same ones with every request
 
@@ -60,7 +59,7 @@ def _offered(tools: msgspec.Raw) -> msgspec.Raw | None:
     offered = [
         {name: value for name, value in tool.items() if name != "defer_loading"} for tool in _decode_tools(tools)
     ]
-    return msgspec.Raw(_encode(offered))
+    return raw(offered)
 
 
 def _told(message: Members) -> Members:
@@ -77,7 +76,7 @@ def _told_reference(block: Members) -> Members:
         return block
     told = available(msgspec.json.decode(block["tool_name"], type=str))
     rest = {name: value for name, value in block.items() if name not in {"type", "tool_name"}}
-    return {"type": _IS_TEXT, "text": msgspec.Raw(_encode(told)), **rest}
+    return {"type": _IS_TEXT, "text": raw(told), **rest}
 
 
 def _with_content(members: Members, change: Change) -> Members:
@@ -87,14 +86,14 @@ def _with_content(members: Members, change: Change) -> Members:
 
 def _each(items: msgspec.Raw, change: Change) -> msgspec.Raw:
     """Return a list with those of its objects changed that speak of references; the others stay as they came."""
-    raw = bytes(items)
-    if raw[:1] != b"[" or _REFERENCE not in raw:
+    given = bytes(items)
+    if given[:1] != b"[" or _REFERENCE not in given:
         return items
-    return msgspec.Raw(_encode([_changed(item, change) for item in _decode_list(raw)]))
+    return raw([_changed(item, change) for item in _decode_list(given)])
 
 
 def _changed(item: msgspec.Raw, change: Change) -> msgspec.Raw:
-    raw = bytes(item)
-    if raw[:1] != b"{" or _REFERENCE not in raw:
+    given = bytes(item)
+    if given[:1] != b"{" or _REFERENCE not in given:
         return item
-    return msgspec.Raw(_encode(change(decode_members(raw))))
+    return raw(change(decode_members(given)))

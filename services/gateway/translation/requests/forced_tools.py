@@ -12,6 +12,7 @@ import msgspec
 
 from services.gateway.dialect import Dialect, ToolChoice
 from services.gateway.translation.requests.adapted import Adapted, adapted, raw, with_words
+from services.gateway.wire import anthropic, openai
 from services.gateway.wire.formats import ANTHROPIC, OPENAI, WireFormat
 from services.gateway.wire.outline import Members, Outline
 
@@ -20,28 +21,10 @@ CALL_A_TOOL: Final = "Answer by calling one of the tools; do not answer with tex
 _AUTO: Final = frozenset({b'"auto"', b'{"type":"auto"}', b"null"})
 _WORDS: Final = {b'"none"': "none", b'"required"': "any"}
 _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-class _Function(msgspec.Struct, gc=False):
-    name: str
-
-
-class _Tool(msgspec.Struct, gc=False):
-    """A tool of either format, or the choice of one."""
-
-    type: str | None = None
-    name: str | None = None
-    function: _Function | None = None
-    mode: str = "auto"
-    tools: "list[_Tool] | None" = None
-    allowed_tools: "_Tool | None" = None
-
-    @property
-    def called(self) -> str | None:
-        return self.name if self.function is None else self.function.name
-
-
-_decode_tool: Final = msgspec.json.Decoder(_Tool).decode
+_decode_chat_choice: Final = msgspec.json.Decoder(openai.ToolChoice).decode
+_decode_messages_choice: Final = msgspec.json.Decoder(anthropic.ToolChoice).decode
+_decode_chat_tool: Final = msgspec.json.Decoder(openai.AllowedTool).decode  # as much as a choice says of a tool
+_decode_messages_tool: Final = msgspec.json.Decoder(anthropic.Tool).decode
 
 
 def chat_unforced(outline: Outline, dialect: Dialect) -> Adapted | None:
@@ -52,13 +35,13 @@ def chat_unforced(outline: Outline, dialect: Dialect) -> Adapted | None:
         return None
     if bytes(given) in _WORDS:
         return _by_mode(members, OPENAI, _WORDS[bytes(given)])
-    choice = _decode_tool(given)
-    if choice.type == "function" and choice.called is not None:
-        return _only(members, OPENAI, {choice.called})
+    choice = _decode_chat_choice(given)
+    if choice.type == "function" and choice.function is not None:
+        return _only(members, OPENAI, {choice.function.name})
     allowed = choice.allowed_tools
-    if choice.type != "allowed_tools" or allowed is None or allowed.tools is None:
+    if choice.type != "allowed_tools" or allowed is None:
         return None
-    changed = _only(members, OPENAI, {tool.called for tool in allowed.tools})
+    changed = _only(members, OPENAI, {_called(tool) for tool in allowed.tools})
     if changed is None or allowed.mode != "required":
         return changed
     return _by_mode(changed.outline.members, OPENAI, "any")
@@ -69,7 +52,7 @@ def messages_unforced(outline: Outline, dialect: Dialect) -> Adapted | None:
     given = outline.members.get("tool_choice")
     if given is None or dialect.tool_choice is ToolChoice.FULL or bytes(given) in _AUTO:
         return None
-    choice = _decode_tool(given)
+    choice = _decode_messages_choice(given)
     if choice.type == "tool" and choice.name is not None:
         return _only(outline.members, ANTHROPIC, {choice.name})
     return _by_mode(outline.members, ANTHROPIC, choice.type) if choice.type in {"any", "none"} else None
@@ -85,11 +68,19 @@ def _by_mode(members: Members, upstream: WireFormat, mode: str) -> Adapted:
 
 def _only(members: Members, upstream: WireFormat, names: set[str | None]) -> Adapted | None:
     """Offer these tools alone; None where one is not there, which the upstream is to say."""
-    tools = {_decode_tool(tool).called: tool for tool in _decode_list(members.get("tools", b"[]"))}
+    offered = _decode_list(members.get("tools", b"[]"))
+    if upstream is OPENAI:
+        tools = {_called(_decode_chat_tool(tool)): tool for tool in offered}
+    else:
+        tools = {_decode_messages_tool(tool).name: tool for tool in offered}
     if not names <= tools.keys():
         return None
     kept = [tool for name, tool in tools.items() if name in names]
     return adapted({**members, "tools": raw(kept), "tool_choice": _auto(upstream)}, upstream, "tool_choice=auto")
+
+
+def _called(tool: openai.AllowedTool) -> str | None:
+    return None if tool.function is None else tool.function.name
 
 
 def _auto(upstream: WireFormat) -> msgspec.Raw:
