@@ -224,18 +224,25 @@ def _streaming(subject: Subject) -> bool:
 
 
 class Measure(NamedTuple):
-    """One measure: its function, and which subjects it makes sense for."""
+    """
+    One measure: its function, and which subjects it makes sense for.
+
+    Those that are named in `again` are compared by a few percent, or by the difference of two differences; they are
+    measured in so many `turns` of each round.
+    """
 
     name: str
     run: Callable[[Bench, Target], Values]
     of: Callable[[Subject], bool] = lambda _: True
+    turns: int = 1
+    again: tuple[str, ...] = ()
 
 
 ROUNDS: Final = (
-    Measure("json_16", json_16),
+    Measure("json_16", json_16, turns=3, again=("haproxy", "gw-aa", "gw-aa-cred")),
     Measure("json_1", json_1),
     Measure("large_16", large_16),
-    Measure("open_100", open_100),
+    Measure("open_100", open_100, turns=5, again=("direct", "haproxy", "floor", "gw-aa")),
     Measure("stream_16", stream_16, _streaming),
     Measure("single_16", single_16, _streaming),
     Measure("paced_100", paced_100, lambda subject: subject.streams and subject.name != "litellm"),

@@ -1,6 +1,7 @@
 """One session: starts everything, goes round, ends everything. What comes out is plain data for the report."""
 
 import contextlib
+import statistics
 import subprocess
 import sys
 import time
@@ -52,14 +53,27 @@ class Session:
                 warm_up(self._bench, target)
             for number in range(plan.rounds):
                 for measure in plan.measures:
-                    for target in targets:
-                        if measure.of(target.subject):
-                            self._measure(measure, target, f"round {number + 1}/{plan.rounds}")
+                    self._round(measure, targets, f"round {number + 1}/{plan.rounds}")
         for measure in plan.once:
             for target in targets:
                 if measure.of(target.subject) and not isinstance(target.subject.server, Direct):
                     with target.subject.server.start() as process:
-                        self._measure(measure, Target(target.subject, process), "once")
+                        self._keep(measure, target, [self._measure(measure, Target(target.subject, process), "once")])
+
+    def _round(self, measure: Measure, targets: Sequence[Target], where: str) -> None:
+        """Measure everybody, and those whom a goal compares closely in further turns among themselves."""
+        seen: dict[str, list[Values]] = {}
+        for turn in range(measure.turns):
+            for target in targets:
+                if measure.of(target.subject) and (turn == 0 or target.subject.name in measure.again):
+                    values = self._measure(measure, target, f"{where}{f'.{turn + 1}' if turn else ''}")
+                    seen.setdefault(target.subject.name, []).append(values)
+        for target in targets:
+            if target.subject.name in seen:
+                self._keep(measure, target, seen[target.subject.name])
+
+    def _keep(self, measure: Measure, target: Target, turns: Sequence[Values]) -> None:
+        self.readings.setdefault(measure.name, {}).setdefault(target.subject.name, []).append(merged(turns))
 
     def _started(self, stack: contextlib.ExitStack) -> list[Target]:
         running: dict[str, Process] = {}
@@ -82,7 +96,7 @@ class Session:
         self.prioritised &= process.prioritised
         return process
 
-    def _measure(self, measure: Measure, target: Target, where: str) -> None:
+    def _measure(self, measure: Measure, target: Target, where: str) -> Values:
         name = target.subject.name
         self.background.append(others(_SETTLE))
         try:
@@ -91,8 +105,15 @@ class Session:
             values = {"errors": 1.0}
             say(f"{measure.name} {name}: {error}")
         time.sleep(target.subject.lingers)
-        self.readings.setdefault(measure.name, {}).setdefault(name, []).append(values)
         say(f"{where}  {measure.name:17} {name:16} {_shown(values)}")
+        return values
+
+
+def merged(turns: Sequence[Values]) -> Values:
+    """Return one reading for the turns of a round: the median of each value, and every error."""
+    names = dict.fromkeys(name for turn in turns for name in turn)
+    found = {name: [turn[name] for turn in turns if name in turn] for name in names}
+    return {name: sum(each) if name.endswith("errors") else statistics.median(each) for name, each in found.items()}
 
 
 @contextlib.contextmanager
