@@ -217,6 +217,14 @@ def test_what_is_changed_in_several_ways_is_named_for_each() -> None:
     assert {"model", "messages", "max_tokens", "tools", "system"} == json.loads(prepared.body).keys()
 
 
+@pytest.mark.parametrize("name", ["output_format", "output_config"])
+def test_a_small_request_without_tools_has_its_schema_told(name: str) -> None:
+    wanted = {"type": "json_schema", "schema": {}}
+    body = _body(ANTHROPIC) | {name: wanted if name == "output_format" else {"format": wanted}}
+
+    assert _prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).dropped
+
+
 def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:
     assert () == _prepared(ANTHROPIC, ANTHROPIC, _body(ANTHROPIC, tools=[{"name": "a"}]), GLM_ANTHROPIC).dropped
 
