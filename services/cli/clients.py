@@ -178,5 +178,6 @@ def shell_script(guide: Guide) -> str:
     lines += [f"export {name}={word.shell}" for name, word in guide.variables]
     if guide.content is not None:
         lines += ["#", f"# {guide.file}:", *(f"#   {line}".rstrip() for line in guide.content.splitlines())]
-    lines += [f"# {remark}" for remark in guide.remarks]
+    # A value in a remark may have lines of its own: what follows the first would be run.
+    lines += [f"# {line}" for remark in guide.remarks for line in remark.splitlines()]
     return "\n".join(lines) + "\n"

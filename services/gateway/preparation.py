@@ -134,7 +134,7 @@ def _may_differ_chat(body: bytes) -> bool:
 
 def _may_differ_messages(body: bytes) -> bool:
     """The same of `_ADAPTING_MESSAGES`; who chooses a tool has some."""
-    return b'"tools"' in body or b'"output_config"' in body
+    return b'"tools"' in body or b'"output_config"' in body or b'"output_format"' in body
 
 
 def _from_openai(

@@ -22,7 +22,7 @@ _ROLES: Final = {
     # Claude Code puts `system` messages between the others, and the upstream takes them.
     Wire.ANTHROPIC: frozenset({"system", "user", "assistant"}),
 }
-_SCHEMA: Final = re.compile(r"JSON Schema[^\n{]*\n(?=\{)")
+_SCHEMA: Final = re.compile(r"JSON Schema[^\n{]{0,200}\n(?=\{)")  # without a bound, many mentions take it minutes
 _DECODER: Final = json.JSONDecoder()  # it says where a text goes on behind a value
 _REMINDER: Final = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 
@@ -218,7 +218,7 @@ def _json_schema(request: Json, messages: list[Json]) -> Json | None:
     system = [request.get("system"), *(message.get("content") for message in messages if message["role"] == "system")]
     for text in (text for content in system for text in _texts(content)):
         if said := _SCHEMA.search(text):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 return _object(_DECODER.raw_decode(text, said.end())[0])
     return {} if _object(request.get("response_format")).get("type") == "json_object" else None
 

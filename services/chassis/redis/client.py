@@ -127,19 +127,26 @@ class AskingAllSentinel(Sentinel):
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         answers = await self._answers(service_name)
+        newest = self._newest_heard(service_name, answers)
         settled = [state for state in answers if _IN_FAILOVER not in state["flags"]]
         sound = [state for state in settled if self.check_master_state(state, service_name)]
         if not sound:
             raise MasterNotFoundError("no sentinel names a master")
-        newest = max(sound, key=_epoch)
+        believed = max(sound, key=_epoch)
+        if _epoch(believed) < newest:
+            raise MasterNotFoundError("the sentinels that name a master have not heard of the last failover")
+        return believed["ip"], believed["port"]
+
+    def _newest_heard(self, service_name: str, answers: list[dict[str, Any]]) -> int:
+        """Return the newest epoch heard of lately; who told of it may have named nobody, and be gone by now."""
         now = asyncio.get_running_loop().time()
         known, heard = self._newest.get(service_name, (0, now))
         if now - heard > _REMEMBERED:
             known = 0
-        if _epoch(newest) < max(known, *map(_epoch, answers)):
-            raise MasterNotFoundError("the sentinels that name a master have not heard of the last failover")
-        self._newest[service_name] = (_epoch(newest), now)
-        return newest["ip"], newest["port"]
+        newest = max(map(_epoch, answers), default=0)
+        if newest >= known:
+            self._newest[service_name] = (newest, now)
+        return max(known, newest)
 
     async def _answers(self, service_name: str) -> list[dict[str, Any]]:
         """Return what the sentinels know: most of them, and the others if they do not take long."""

@@ -228,18 +228,21 @@ _KEPT_WORDS: Final = frozenset({"context_length_exceeded", "content_filter", "in
 """Codes that agents act upon, kept as an OpenAI upstream sent them."""
 
 
+_LONGEST_DELAY: Final = 366 * 86_400.0  # seconds; digits enough are an infinity, which cannot be written down
+
+
 def _delay(now: float | None, header: dict[bytes, bytes]) -> float | None:
     """Return the seconds of `retry-after-ms` or `retry-after`, the latter also as a date."""
     for name, unit in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
         value = header.get(name, b"").decode("latin-1").strip()
         if value.replace(".", "", 1).isdecimal() and value.isascii():
-            return float(value) / unit
+            return min(float(value) / unit, _LONGEST_DELAY)
     try:
         at = parsedate_to_datetime(header.get(b"retry-after", b"").decode("latin-1"))
     except ValueError:
         return None
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)  # `-0000` reads as a time without a zone
-    return None if now is None else max(at.timestamp() - now, 0.0)
+    return None if now is None else min(max(at.timestamp() - now, 0.0), _LONGEST_DELAY)
 
 
 def error_body(fmt: WireFormat, fault: Fault, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

@@ -50,7 +50,8 @@ class Outline:
     @property
     def messages(self) -> list[Message]:
         """
-        The messages of a compact body, each by its members; none where they are something else or spelled otherwise.
+        The messages of a compact body, each by its members; none where they are something else or spelled otherwise,
+        or very large, whoever has read it: what adapts a body reads those as well that nobody took apart.
 
         Contents that are lists of blocks are lists of their raw members, if this was made for `blocks`.
         """
@@ -60,7 +61,7 @@ class Outline:
 
     def _read_messages(self) -> list[Message]:
         given = self.members.get("messages")
-        if given is None or not self.is_compact:
+        if given is None or not self.is_compact or len(self.body) > _LARGEST:
             return []
         try:
             messages: list[Message] = _decode_blocks(given) if self._blocks else _decode_texts(given)

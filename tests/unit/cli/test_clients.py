@@ -108,6 +108,14 @@ def test_every_line_for_the_shell_is_an_export_or_a_comment(client: str) -> None
     assert all(line.startswith(("export ", "#")) for line in lines)
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_line_of_a_value_is_left_to_the_shell(client: str) -> None:
+    odd = msgspec.structs.replace(TARGET, model="a\nrun", url="http://b\nrun", key=literal("c\nrun"))
+    script = shell_script(msgspec.structs.replace(CLIENTS[client](odd), variables=()))
+
+    assert all(line.startswith("#") for line in script.splitlines())
+
+
 def test_values_are_quoted_for_the_shell() -> None:
     nasty = Guide(title="x", variables=(("A", literal("a b; rm -rf $HOME")),))
     (line,) = [line for line in shell_script(nasty).splitlines() if line.startswith("export")]

@@ -1,6 +1,7 @@
 """From a client's body to the upstream's: which translation, which mutations, and what is remembered for the answer."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -216,6 +217,14 @@ def test_what_is_changed_in_several_ways_is_named_for_each() -> None:
     assert {"model", "messages", "max_tokens", "tools", "system"} == json.loads(prepared.body).keys()
 
 
+@pytest.mark.parametrize("name", ["output_format", "output_config"])
+def test_a_small_request_without_tools_has_its_schema_told(name: str) -> None:
+    wanted = {"type": "json_schema", "schema": {}}
+    body = _body(ANTHROPIC) | {name: wanted if name == "output_format" else {"format": wanted}}
+
+    assert _prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).dropped
+
+
 def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:
     assert () == _prepared(ANTHROPIC, ANTHROPIC, _body(ANTHROPIC, tools=[{"name": "a"}]), GLM_ANTHROPIC).dropped
 
@@ -226,3 +235,28 @@ def test_what_cannot_be_adapted_goes_as_it_came_for_the_upstream_to_judge() -> N
     prepared = _prepared(OPENAI, OPENAI, body, GLM_OPENAI, model="m")
 
     assert (body, ()) == (prepared.body, prepared.dropped)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "asked", "most"),
+    [
+        (OPENAI, {"max_completion_tokens": 9}, 4),
+        (OPENAI, {"tool_choice": "none"}, 4),
+        (ANTHROPIC, {"tools": [], "tool_choice": {"type": "none"}}, 20),  # as where nothing but the breakpoint is set
+    ],
+)
+def test_a_bomb_of_little_messages_costs_no_more_for_being_adapted(
+    upstream: WireFormat, asked: dict[str, Any], most: int
+) -> None:
+    dialect = GLM_OPENAI if upstream is OPENAI else GLM_ANTHROPIC
+    body = b'{"messages":[%b{"content":"x"}],%b' % (
+        b'{"a":0},' * 500_000,
+        json.dumps(asked, separators=(",", ":")).encode()[1:],
+    )
+
+    tracemalloc.start()
+    try:
+        _prepared(upstream, upstream, body, dialect, model="m")
+        assert tracemalloc.get_traced_memory()[1] < most * len(body)
+    finally:
+        tracemalloc.stop()

@@ -1,6 +1,7 @@
 """Reading requests of both dialects."""
 
 import json
+import time
 
 import pytest
 
@@ -160,6 +161,15 @@ _TOLD = {"role": "system", "content": 'Valid under this JSON Schema:\n{"type":"o
 )
 def test_a_wish_for_json_is_seen(fields: dict[str, object], expected: object) -> None:
     assert expected == _openai(**fields).json_schema
+
+
+@pytest.mark.parametrize("told", ["JSON Schema:\n" + '{"a":' * 100_000, "JSON Schema " * 40_000])
+def test_words_that_are_like_those_of_a_schema_are_neither_a_crash_nor_take_long(told: str) -> None:
+    begun = time.process_time()
+    read = _openai(messages=[{"role": "system", "content": told}, _USER])
+
+    assert read.json_schema is None
+    assert time.process_time() - begun < 2.0  # a search that begins anew at each mention took half a minute
 
 
 def test_thinking_is_on_unless_disabled() -> None:

@@ -15,7 +15,7 @@ from services.gateway.translation.requests.adapted import Adapted, adapted, deco
 from services.gateway.wire.anthropic import OutputFormat
 from services.gateway.wire.formats import ANTHROPIC, OPENAI
 from services.gateway.wire.openai import ResponseFormat
-from services.gateway.wire.outline import Outline
+from services.gateway.wire.outline import Members, Outline
 
 ONE_OBJECT: Final = "Answer with exactly one JSON object and with nothing around it: no explanation, no code fence."
 _ONE_VALUE: Final = (
@@ -24,6 +24,9 @@ _ONE_VALUE: Final = (
 )
 _KIND: Final = "json_schema"
 _MENTION: Final = b'"json_schema"'
+_OLDER: Final = "output_format"  # what Anthropic's format called it in its beta, and older SDKs still do
+
+_read_format: Final = msgspec.json.Decoder(OutputFormat | None).decode
 
 
 def valid_under(schema: msgspec.Raw) -> str:
@@ -49,19 +52,32 @@ def chat_in_words(outline: Outline, dialect: Dialect) -> Adapted | None:
 
 def messages_in_words(outline: Outline, dialect: Dialect) -> Adapted | None:
     """Put the schema that Anthropic's format asks for into words; None where none is. Raises what msgspec raises."""
-    given = outline.members.get("output_config")
-    if given is None or dialect.json_schema or _MENTION not in bytes(given):
+    members = outline.members
+    if dialect.json_schema or not (_mentions(members.get("output_config")) or _mentions(members.get(_OLDER))):
         return None
-    config = decode_members(given)
-    wanted = msgspec.json.decode(config.pop("format", b""), type=OutputFormat)
-    if wanted.type != _KIND or not _is_object(wanted.schema):
+    config = _config(members)
+    given = config.pop("format", None)
+    lost = "output_config.format" if given is not None else _OLDER
+    wanted = _read_format(members.get(_OLDER, b"null") if given is None else given)
+    if wanted is None or wanted.type != _KIND or not _is_object(wanted.schema):
         return None
-    changed = with_words(outline.members, ANTHROPIC, valid_under(wanted.schema))
+    changed = with_words(members, ANTHROPIC, valid_under(wanted.schema))
+    changed.pop(_OLDER, None)
+    changed.pop("output_config", None)
     if config:
         changed["output_config"] = raw(config)
-    else:
-        del changed["output_config"]
-    return adapted(changed, ANTHROPIC, "output_config.format")
+    return adapted(changed, ANTHROPIC, lost)
+
+
+def _mentions(value: msgspec.Raw | None) -> bool:
+    return value is not None and _MENTION in bytes(value)
+
+
+def _config(members: Members) -> Members:
+    """Return what `output_config` says, without what says nothing."""
+    given = members.get("output_config")
+    config = {} if given is None or bytes(given) == b"null" else decode_members(given)
+    return {name: value for name, value in config.items() if name != "format" or bytes(value) != b"null"}
 
 
 def _is_object(schema: msgspec.Raw) -> bool:

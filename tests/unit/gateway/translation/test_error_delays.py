@@ -42,11 +42,17 @@ def test_the_daily_cap_cools_until_midnight_in_china() -> None:
         ([(b"retry-after", b"Wed, 28 Jan 2026 07:01:00 -0000")], 60.0),
         ([(b"retry-after", b"Wed, 28 Jan 2026 06:00:00 GMT")], 0.0),
         ([(b"retry-after", b"soon")], None),
+        ([(b"retry-after", b"9" * 400)], 366 * 86_400.0),
+        ([(b"retry-after-ms", b"9" * 400)], 366 * 86_400.0),
+        ([(b"retry-after", b"Fri, 31 Dec 9999 23:59:59 GMT")], 366 * 86_400.0),
         ([], None),
     ],
 )
 def test_retry_after_is_read_in_each_of_its_forms(headers: list[tuple[bytes, bytes]], delay: float | None) -> None:
-    assert read_fault(429, b"{}", now=NOW, headers=headers).retry_after == delay
+    fault = read_fault(429, b"{}", now=NOW, headers=headers)
+
+    assert fault.retry_after == delay
+    assert error_body(OPENAI, fault, "r")[0] == 429
 
 
 def test_a_date_needs_the_time() -> None:

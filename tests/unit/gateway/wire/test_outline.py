@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.wire.outline import outline_of
+from services.gateway.wire.outline import Outline, outline_of
 
 
 def test_the_members_are_there_by_name_and_raw() -> None:
@@ -112,5 +112,17 @@ def test_a_body_of_little_things_is_not_taken_apart_without_bound() -> None:
         assert len(found.messages) == 290_001
         assert tracemalloc.get_traced_memory()[1] < 128 * 1024 * 1024
         assert outline_of(huge) is None
+    finally:
+        tracemalloc.stop()
+
+
+def test_who_reads_a_larger_one_for_reasons_of_its_own_takes_apart_no_more_of_it() -> None:
+    body = b'{"messages":[%b{}]}' % (b'{"":1},' * 310_000)
+    read = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+
+    tracemalloc.start()
+    try:
+        assert Outline(body, read).messages == []
+        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
     finally:
         tracemalloc.stop()

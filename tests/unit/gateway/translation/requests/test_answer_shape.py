@@ -106,6 +106,31 @@ def test_a_configuration_that_says_nothing_else_goes() -> None:
     assert {"messages": [USER], "system": WORDS} == changed
 
 
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        ({}, {}),
+        ({"output_config": None}, {}),
+        ({"output_config": {"effort": "low"}}, {"output_config": {"effort": "low"}}),
+        ({"output_config": {"format": None}}, {}),
+    ],
+)
+def test_a_schema_under_anthropics_older_name_is_told_as_well(config: dict[str, Any], kept: dict[str, Any]) -> None:
+    wanted = {"output_format": {"type": "json_schema", "schema": SCHEMA}}
+    changed, dropped = _changed(ANTHROPIC, {"messages": [USER], **config} | wanted)
+
+    assert {"messages": [USER], "system": WORDS, **kept} == changed
+    assert ("output_format",) == dropped
+
+
+def test_of_both_names_the_newer_one_counts() -> None:
+    other = {"output_format": {"type": "json_schema", "schema": {}}}
+    changed, dropped = _changed(ANTHROPIC, {"messages": [USER]} | WANTED[ANTHROPIC] | other)
+
+    assert {"messages": [USER], "system": WORDS, "output_config": {"effort": "high"}} == changed
+    assert ("output_config.format",) == dropped
+
+
 @pytest.mark.parametrize("upstream", [OPENAI, ANTHROPIC])
 def test_one_that_can_be_told_is_told(upstream: WireFormat) -> None:
     assert _told(upstream, _bytes({"messages": [USER]} | WANTED[upstream]), Dialect()) is None

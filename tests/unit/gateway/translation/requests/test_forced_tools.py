@@ -52,7 +52,7 @@ def _changed(upstream: WireFormat, choice: Any) -> tuple[dict[str, Any], tuple[s
             {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": TOOLS[OPENAI][:2]}},
             slice(0, 2),
         ),
-        (ANTHROPIC, {"type": "tool", "name": "c", "disable_parallel_tool_use": True}, slice(2, 3)),
+        (ANTHROPIC, {"type": "tool", "name": "c"}, slice(2, 3)),
     ],
 )
 def test_tools_that_are_named_are_the_only_ones_offered(upstream: WireFormat, choice: Any, kept: slice) -> None:
@@ -80,7 +80,31 @@ def test_one_of_some_tools_is_both() -> None:
     assert (changed["tools"], changed["tool_choice"], dropped) == (TOOLS[OPENAI][:1], "auto", LOST)
 
 
-@pytest.mark.parametrize(("upstream", "choice"), [(OPENAI, "none"), (ANTHROPIC, {"type": "none"})])
+@pytest.mark.parametrize("choice", [{"type": "any"}, {"type": "tool", "name": "c"}])
+@pytest.mark.parametrize("alone", [True, False])
+def test_that_one_tool_is_called_at_a_time_is_kept(choice: dict[str, Any], alone: bool) -> None:
+    changed, _ = _changed(ANTHROPIC, choice | {"disable_parallel_tool_use": alone})
+
+    assert changed["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": alone}
+
+
+@pytest.mark.parametrize("tools", [{}, {"tools": []}, {"tools": None}])
+def test_no_tool_is_asked_for_where_there_is_none(tools: dict[str, Any]) -> None:
+    found = _unforced(OPENAI, {"messages": [USER], "tool_choice": "required", **tools})
+
+    assert found is not None
+    assert (json.loads(found.outline.body), found.dropped) == ({"messages": [USER]}, ("tool_choice",))
+    assert _unforced(ANTHROPIC, {"messages": [USER], "tool_choice": {"type": "any"}, **tools}) is None
+
+
+@pytest.mark.parametrize(
+    ("upstream", "choice"),
+    [
+        (OPENAI, "none"),
+        (OPENAI, {"type": "allowed_tools", "allowed_tools": {"mode": "none", "tools": TOOLS[OPENAI][:1]}}),
+        (ANTHROPIC, {"type": "none"}),
+    ],
+)
 def test_where_none_may_be_called_none_is_offered(upstream: WireFormat, choice: Any) -> None:
     assert _changed(upstream, choice) == ({"messages": [USER]}, ("tool_choice",))
 
@@ -96,6 +120,8 @@ def test_where_none_may_be_called_none_is_offered(upstream: WireFormat, choice: 
         (OPENAI, {"type": "function"}),
         (OPENAI, {"type": "allowed_tools"}),
         (OPENAI, {"type": "allowed_tools", "allowed_tools": {}}),
+        (OPENAI, {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}),
+        (OPENAI, {"type": "allowed_tools", "allowed_tools": {"mode": "sometimes", "tools": TOOLS[OPENAI][:1]}}),
         (OPENAI, {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{"type": "absent"}]}}),
         (ANTHROPIC, {"type": "auto"}),
         (ANTHROPIC, {"type": "auto", "disable_parallel_tool_use": True}),
