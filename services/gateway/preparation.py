@@ -17,6 +17,7 @@ from services.gateway.translation.requests.anthropic_to_openai import anthropic_
 from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
 from services.gateway.translation.requests.forced_tools import chat_unforced, messages_unforced
+from services.gateway.translation.requests.late_system import placed
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_spelling import respelt
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
@@ -27,7 +28,7 @@ from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline
 
 _ADAPTING_CHAT: Final = (respelt, chat_unforced, chat_in_words)
-_ADAPTING_MESSAGES: Final = (undeferred, messages_unforced, messages_in_words)
+_ADAPTING_MESSAGES: Final = (undeferred, placed, messages_unforced, messages_in_words)
 
 
 class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -111,7 +112,8 @@ def _adapted(
 ) -> tuple[bytes, Outline | None, tuple[str, ...]]:
     """Say in the upstream's way what it does not know in the client's, although both speak the same format."""
     dropped: tuple[str, ...] = ()
-    if outline is None and not (_may_differ_chat(body) if upstream is OPENAI else _may_differ_messages(body)):
+    may_differ = _may_differ_chat if upstream is OPENAI else _may_differ_messages
+    if outline is None and not may_differ(body):
         return body, outline, dropped  # most small ones need not be read for it
     try:
         read = outline or Outline(body, decode_members(body), blocks=upstream is not OPENAI)
@@ -134,7 +136,9 @@ def _may_differ_chat(body: bytes) -> bool:
 
 def _may_differ_messages(body: bytes) -> bool:
     """The same of `_ADAPTING_MESSAGES`; who chooses a tool has some."""
-    return b'"tools"' in body or b'"output_config"' in body
+    if b'"tools"' in body or b'"output_config"' in body:
+        return True
+    return body.count(b'"system"') != body.count(b'"system":')  # a role, and not the prompt
 
 
 def _from_openai(

@@ -19,8 +19,8 @@ Json = dict[str, object]
 
 _ROLES: Final = {
     Wire.OPENAI: frozenset({"system", "user", "assistant", "tool"}),
-    # Claude Code puts `system` messages between the others, and the upstream takes them.
-    Wire.ANTHROPIC: frozenset({"system", "user", "assistant"}),
+    # Claude Code puts `system` messages between the others, and the upstream has refused them (zai-org/GLM-5#74).
+    Wire.ANTHROPIC: frozenset({"user", "assistant"}),
 }
 _SCHEMA: Final = re.compile(r"JSON Schema[^\n{]*\n(?=\{)")
 _DECODER: Final = json.JSONDecoder()  # it says where a text goes on behind a value
@@ -130,6 +130,8 @@ def _messages(wire: Wire, request: Json) -> list[Json]:
         raise BadRequestError("1214", "messages: must not be empty")
     for message in messages:
         role = message.get("role") if isinstance(message, dict) else None
+        if wire is Wire.ANTHROPIC and role == "system":
+            raise BadRequestError("422", "Input should be 'user' or 'assistant'")
         if not isinstance(role, str) or role not in _ROLES[wire]:
             raise BadRequestError("1214", "messages: wrong role information")
     _check_results(messages)

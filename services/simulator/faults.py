@@ -69,6 +69,7 @@ ERRORS: Final = types.MappingProxyType(
         "1321": UpstreamError(429, "\u5df2\u8fbe\u5230\u6bcf\u5468" + _LIMIT_ZH),
         "3007": UpstreamError(400, "captcha verification required"),
         "3012": UpstreamError(405, "method not allowed"),
+        "422": UpstreamError(422, "A value is none of those that are expected"),
         "500": UpstreamError(500, "Internal server error"),
         "502": UpstreamError(502, "Bad gateway"),
         "503": UpstreamError(503, "Service unavailable"),
@@ -109,7 +110,9 @@ def message_of(error: UpstreamError, now: float, reset: float) -> str:
 def body(form: ErrorForm, wire: Wire, code: str, status: int, message: str, request_id: str) -> bytes:
     """Return the JSON of an error in one of the shapes the upstream uses."""
     if form == "default":
-        form = "openai" if wire is Wire.OPENAI else "anthropic"
+        form = "openai" if wire is Wire.OPENAI else "detail" if code == "422" else "anthropic"
+    if form == "detail":  # of the framework that checks bodies before the upstream's own code sees them
+        return msgspec.json.encode({"detail": [{"type": "literal_error", "loc": ["body", "messages"], "msg": message}]})
     return b"" if form == "empty" else msgspec.json.encode(_shape(form, code, status, message, request_id))
 
 

@@ -216,6 +216,18 @@ def test_what_is_changed_in_several_ways_is_named_for_each() -> None:
     assert {"model", "messages", "max_tokens", "tools", "system"} == json.loads(prepared.body).keys()
 
 
+@pytest.mark.parametrize("spaced", [False, True])
+def test_small_bodies_are_adapted_as_well(*, spaced: bool) -> None:
+    """Most are not read for it; what has to be changed is seen all the same."""
+    separators = None if spaced else (",", ":")
+    late = _body(ANTHROPIC, system="P")
+    late["messages"].append({"role": "system", "content": "S"})
+    body = json.dumps(late, separators=separators).encode()
+
+    [message] = json.loads(_prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).body)["messages"]
+    assert "<system-reminder>\nS\n</system-reminder>" == message["content"][1]["text"]
+
+
 def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:
     assert () == _prepared(ANTHROPIC, ANTHROPIC, _body(ANTHROPIC, tools=[{"name": "a"}]), GLM_ANTHROPIC).dropped
 

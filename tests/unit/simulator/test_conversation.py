@@ -61,6 +61,15 @@ def test_anthropic_requests_need_max_tokens() -> None:
     assert _openai().max_tokens is None
 
 
+def test_anthropics_format_takes_no_system_message() -> None:
+    """Z.AI's endpoint checks roles before anything else, and answers as its framework does."""
+    system = {"role": "system", "content": "S"}
+    with pytest.raises(BadRequestError, match="'user' or 'assistant'") as refused:
+        _anthropic(messages=[_USER, system])
+
+    assert ("422", "hi") == (refused.value.code, _openai(messages=[_USER, system]).prompt)
+
+
 @pytest.mark.parametrize("wire", list(Wire))
 def test_a_tool_result_without_its_call_is_refused(wire: Wire) -> None:
     result = {"role": "tool", "tool_call_id": "c2", "content": "x"}
@@ -101,9 +110,10 @@ def test_the_prompt_is_what_the_user_said_without_the_agents_reminders() -> None
         {"type": "text", "text": "list files <system-reminder>x</system-reminder>"},
         {"type": "text", "text": "<system-reminder>late</system-reminder>"},
     ]
-    conversation = _anthropic(messages=[{"role": "user", "content": content}, {"role": "system", "content": "s"}])
+    said = [{"role": "user", "content": content}]
 
-    assert conversation.prompt == "list files"
+    assert _anthropic(messages=said).prompt == "list files"
+    assert _openai(messages=[*said, {"role": "system", "content": "s"}]).prompt == "list files"
     assert _openai(messages=[{"role": "system", "content": "s"}]).prompt == ""
 
 
