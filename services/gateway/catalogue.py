@@ -71,7 +71,10 @@ FAMILIES: Final = (
         },
     ),
     # Any other effort is error 1210, and thinking {type: disabled} is refused.
-    Family(prefix="glm-5.3", anywhere={"efforts": ("low", "high", "max"), "thinking_can_be_disabled": False}),
+    Family(
+        prefix="glm-5.3",
+        anywhere={"efforts": ("low", "high", "max"), "strict_efforts": True, "thinking_can_be_disabled": False},
+    ),
 )
 
 

@@ -56,6 +56,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     thinking: Thinking = Thinking.NONE
     thinking_can_be_disabled: bool = True
     efforts: tuple[str, ...] = ("low", "medium", "high")  # values of effort it accepts; others move to the nearest
+    strict_efforts: bool = False  # refuses other values of effort, instead of making the best of them
     reasoning_field: str | None = None  # name of the message field that carries reasoning, None: not accepted back
     verify_signatures: bool = False  # refuses thinking blocks whose signature it did not issue
     inline_think_tags: bool = False  # answers may hold <think>…</think> at the start of the text

@@ -14,6 +14,7 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.adapted import decode_members
 from services.gateway.translation.requests.answer_shape import chat_in_words, messages_in_words
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
+from services.gateway.translation.requests.constant_thinking import chat_thinking, messages_thinking
 from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
 from services.gateway.translation.requests.forced_tools import chat_unforced, messages_unforced
@@ -27,8 +28,8 @@ from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireForm
 from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline
 
-_ADAPTING_CHAT: Final = (respelt, chat_unforced, chat_in_words)
-_ADAPTING_MESSAGES: Final = (undeferred, placed, messages_unforced, messages_in_words)
+_ADAPTING_CHAT: Final = (respelt, chat_unforced, chat_in_words, chat_thinking)
+_ADAPTING_MESSAGES: Final = (undeferred, placed, messages_unforced, messages_in_words, messages_thinking)
 
 
 class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -113,7 +114,7 @@ def _adapted(
     """Say in the upstream's way what it does not know in the client's, although both speak the same format."""
     dropped: tuple[str, ...] = ()
     may_differ = _may_differ_chat if upstream is OPENAI else _may_differ_messages
-    if outline is None and not may_differ(body):
+    if outline is None and not may_differ(body, dialect):
         return body, outline, dropped  # most small ones need not be read for it
     try:
         read = outline or Outline(body, decode_members(body), blocks=upstream is not OPENAI)
@@ -127,16 +128,20 @@ def _adapted(
     return body, outline, dropped
 
 
-def _may_differ_chat(body: bytes) -> bool:
+def _may_differ_chat(body: bytes, dialect: Dialect) -> bool:
     """Say whether a step of `_ADAPTING_CHAT` may have something to do; written out, as small requests are counted."""
     if b'"tool_choice"' in body or b'"response_format"' in body:
+        return True
+    if not dialect.thinking_can_be_disabled and (b'"thinking"' in body or b'"reasoning_effort"' in body):
         return True
     return b'"developer"' in body or b'"max_completion_tokens"' in body
 
 
-def _may_differ_messages(body: bytes) -> bool:
+def _may_differ_messages(body: bytes, dialect: Dialect) -> bool:
     """The same of `_ADAPTING_MESSAGES`; who chooses a tool has some."""
     if b'"tools"' in body or b'"output_config"' in body:
+        return True
+    if not dialect.thinking_can_be_disabled and b'"thinking"' in body:
         return True
     return body.count(b'"system"') != body.count(b'"system":')  # a role, and not the prompt
 

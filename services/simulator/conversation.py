@@ -22,6 +22,8 @@ _ROLES: Final = {
     # Claude Code puts `system` messages between the others, and the upstream has refused them (zai-org/GLM-5#74).
     Wire.ANTHROPIC: frozenset({"user", "assistant"}),
 }
+_ALWAYS_THINKING: Final = "glm-5.3"
+_EFFORTS: Final = (None, "low", "high", "max")
 _SCHEMA: Final = re.compile(r"JSON Schema[^\n{]*\n(?=\{)")
 _DECODER: Final = json.JSONDecoder()  # it says where a text goes on behind a value
 _REMINDER: Final = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
@@ -94,6 +96,7 @@ def read(wire: Wire, body: bytes) -> Conversation:
     choice = request.get("tool_choice")
     if wire is Wire.OPENAI and choice not in (None, "auto"):
         raise BadRequestError("1210", "Tool choice must be auto")
+    _check_thinking(model, request)
     limit = request.get("max_tokens")
     if wire is Wire.ANTHROPIC and not isinstance(limit, int):
         raise BadRequestError("1214", "max_tokens: must be an integer")
@@ -147,6 +150,14 @@ def _check_results(messages: list[Json]) -> None:
         for identity, _, _ in _message_results(message):
             if identity not in open_calls:
                 raise BadRequestError("1214", f"messages: tool result {identity!r} answers no tool call")
+
+
+def _check_thinking(model: str, request: Json) -> None:
+    """Refuse what a model that always thinks refuses, in both dialects (NousResearch/hermes-agent#96222)."""
+    efforts = (request.get("reasoning_effort"), _object(request.get("output_config")).get("effort"))
+    off = _object(request.get("thinking")).get("type") == "disabled"
+    if model.startswith(_ALWAYS_THINKING) and (off or any(effort not in _EFFORTS for effort in efforts)):
+        raise BadRequestError("1210", "This model always thinks; use low, high or max")
 
 
 def _texts(content: object) -> Iterator[str]:

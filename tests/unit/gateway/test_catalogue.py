@@ -73,7 +73,12 @@ def test_no_more_is_suggested_than_asked_for_and_nothing_for_a_stranger() -> Non
         (
             "GLM-5.3-flash",
             WireFormat.ANTHROPIC,
-            {"max_output_tokens": 131_072, "efforts": ("low", "high", "max"), "thinking_can_be_disabled": False},
+            {
+                "max_output_tokens": 131_072,
+                "efforts": ("low", "high", "max"),
+                "strict_efforts": True,
+                "thinking_can_be_disabled": False,
+            },
         ),
         ("gpt-5", WireFormat.OPENAI, {}),
     ],

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.gateway.dialect import GLM_ANTHROPIC, GLM_OPENAI, Dialect
@@ -226,6 +227,12 @@ def test_small_bodies_are_adapted_as_well(*, spaced: bool) -> None:
 
     [message] = json.loads(_prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).body)["messages"]
     assert "<system-reminder>\nS\n</system-reminder>" == message["content"][1]["text"]
+
+    for fmt, glm in ((OPENAI, GLM_OPENAI), (ANTHROPIC, GLM_ANTHROPIC)):
+        dialect = msgspec.structs.replace(glm, efforts=("low",), thinking_can_be_disabled=False)
+        body = json.dumps(_body(fmt, thinking={"type": "disabled"}), separators=separators).encode()
+        prepared = _prepared(fmt, fmt, body, dialect)
+        assert ({"type": "enabled"}, ("thinking",)) == (json.loads(prepared.body)["thinking"], prepared.dropped)
 
 
 def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:

@@ -70,6 +70,22 @@ def test_anthropics_format_takes_no_system_message() -> None:
     assert ("422", "hi") == (refused.value.code, _openai(messages=[_USER, system]).prompt)
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"thinking": {"type": "disabled"}}, {"reasoning_effort": "medium"}, {"output_config": {"effort": "xhigh"}}],
+)
+def test_a_model_that_always_thinks_takes_few_efforts(asked: dict[str, object]) -> None:
+    for ask in (_openai, _anthropic):
+        with pytest.raises(BadRequestError, match="low, high or max") as refused:
+            ask(model="glm-5.3-flash", **asked)
+
+        assert "1210" == refused.value.code
+        assert ask(model="glm-5.2", **asked)
+        assert ask(
+            model="glm-5.3", thinking={"type": "enabled"}, reasoning_effort="low", output_config={"effort": "max"}
+        )
+
+
 @pytest.mark.parametrize("wire", list(Wire))
 def test_a_tool_result_without_its_call_is_refused(wire: Wire) -> None:
     result = {"role": "tool", "tool_call_id": "c2", "content": "x"}
