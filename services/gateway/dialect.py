@@ -70,8 +70,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     top_p_min: float = 0.0
     top_k: bool = False
     images: bool = True
+    images_in_words: bool = False  # OpenAI wire: one that cannot be seen is said to be so, in its place, not refused
     image_urls: bool = True
     files: bool = False  # PDF documents
+    empty_texts: bool = True  # OpenAI wire: takes parts whose text is empty
     prefill: bool = False  # continues a trailing assistant message
     empty_tool_result: str = ""  # what stands for an empty tool result
     billing_header: bool = True  # a client's x-anthropic-billing-header block may be sent on
@@ -93,6 +95,8 @@ GLM_OPENAI = Dialect(
     temperature_max=1.0,
     zero_temperature_is_do_sample=True,
     top_p_min=0.01,
+    images_in_words=True,
+    empty_texts=False,
     billing_header=False,
 )
 

@@ -24,11 +24,12 @@ from services.gateway.translation.requests.openai_spelling import respelt
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
+from services.gateway.translation.requests.unseen_parts import chat_legible
 from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireFormat
 from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline
 
-_ADAPTING_CHAT: Final = (respelt, chat_unforced, chat_in_words, chat_thinking)
+_ADAPTING_CHAT: Final = (respelt, chat_legible, chat_unforced, chat_in_words, chat_thinking)
 _ADAPTING_MESSAGES: Final = (undeferred, placed, messages_unforced, messages_in_words, messages_thinking)
 
 
@@ -133,6 +134,8 @@ def _may_differ_chat(body: bytes, dialect: Dialect) -> bool:
     if b'"tool_choice"' in body or b'"response_format"' in body:
         return True
     if not dialect.thinking_can_be_disabled and (b'"thinking"' in body or b'"reasoning_effort"' in body):
+        return True
+    if b'"text"' in body or b'"image_url"' in body:  # parts
         return True
     return b'"developer"' in body or b'"max_completion_tokens"' in body
 

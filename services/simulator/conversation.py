@@ -23,6 +23,7 @@ _ROLES: Final = {
     Wire.ANTHROPIC: frozenset({"user", "assistant"}),
 }
 _ALWAYS_THINKING: Final = "glm-5.3"
+_TEXT_ONLY: Final = re.compile(r"glm-(?:4\.[567](?:-air)?|5(?:\.[123])?(?:-turbo)?)")
 _EFFORTS: Final = (None, "low", "high", "max")
 _SCHEMA: Final = re.compile(r"JSON Schema[^\n{]*\n(?=\{)")
 _DECODER: Final = json.JSONDecoder()  # it says where a text goes on behind a value
@@ -97,6 +98,8 @@ def read(wire: Wire, body: bytes) -> Conversation:
     if wire is Wire.OPENAI and choice not in (None, "auto"):
         raise BadRequestError("1210", "Tool choice must be auto")
     _check_thinking(model, request)
+    if wire is Wire.OPENAI:
+        _check_parts(model, messages)
     limit = request.get("max_tokens")
     if wire is Wire.ANTHROPIC and not isinstance(limit, int):
         raise BadRequestError("1214", "max_tokens: must be an integer")
@@ -158,6 +161,15 @@ def _check_thinking(model: str, request: Json) -> None:
     off = _object(request.get("thinking")).get("type") == "disabled"
     if model.startswith(_ALWAYS_THINKING) and (off or any(effort not in _EFFORTS for effort in efforts)):
         raise BadRequestError("1210", "This model always thinks; use low, high or max")
+
+
+def _check_parts(model: str, messages: list[Json]) -> None:
+    """Refuse the parts that the chat endpoint refuses (farion1231/cc-switch#7142, gptme/gptme#1444)."""
+    for part in (part for message in messages for part in _list(message.get("content"))):
+        if part.get("type") != "text" and _TEXT_ONLY.fullmatch(model):
+            raise BadRequestError("1210", "messages.content.type: must be one of ['text']")
+        if part.get("type") == "text" and not part.get("text"):
+            raise BadRequestError("1214", "messages.content.text: cannot be empty")
 
 
 def _texts(content: object) -> Iterator[str]:

@@ -228,6 +228,10 @@ def test_small_bodies_are_adapted_as_well(*, spaced: bool) -> None:
     [message] = json.loads(_prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).body)["messages"]
     assert "<system-reminder>\nS\n</system-reminder>" == message["content"][1]["text"]
 
+    unread = _body(OPENAI, messages=[{"role": "user", "content": [{"type": "text", "text": ""}]}])
+    body = json.dumps(unread, separators=separators).encode()
+    assert [{"role": "user", "content": ""}] == json.loads(_prepared(OPENAI, OPENAI, body, GLM_OPENAI).body)["messages"]
+
     for fmt, glm in ((OPENAI, GLM_OPENAI), (ANTHROPIC, GLM_ANTHROPIC)):
         dialect = msgspec.structs.replace(glm, efforts=("low",), thinking_can_be_disabled=False)
         body = json.dumps(_body(fmt, thinking={"type": "disabled"}), separators=separators).encode()

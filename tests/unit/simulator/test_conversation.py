@@ -86,6 +86,21 @@ def test_a_model_that_always_thinks_takes_few_efforts(asked: dict[str, object]) 
         )
 
 
+def test_openais_format_takes_pictures_for_models_that_see_and_no_empty_text() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "hi"}
+    for model in ("glm-5.2", "glm-4.5-air", "glm-5-turbo", "glm-5.3"):
+        with pytest.raises(BadRequestError, match="text") as refused:
+            _openai(model=model, messages=[{"role": "user", "content": [text, picture]}])
+        assert "1210" == refused.value.code
+    for model in ("glm-5.3-flash", "glm-4.6v", "glm-5v-turbo"):
+        assert _openai(model=model, messages=[{"role": "user", "content": [text, picture]}]).prompt == "hi"
+    with pytest.raises(BadRequestError, match="empty") as refused:
+        _openai(messages=[{"role": "user", "content": [text, {"type": "text", "text": ""}]}])
+    assert "1214" == refused.value.code
+    assert _anthropic(model="glm-5.2", messages=[{"role": "user", "content": [text, {"type": "image"}]}]).prompt == "hi"
+
+
 @pytest.mark.parametrize("wire", list(Wire))
 def test_a_tool_result_without_its_call_is_refused(wire: Wire) -> None:
     result = {"role": "tool", "tool_call_id": "c2", "content": "x"}
