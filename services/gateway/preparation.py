@@ -14,6 +14,7 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.adapted import decode_members
 from services.gateway.translation.requests.answer_shape import chat_in_words, messages_in_words
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
+from services.gateway.translation.requests.call_inputs import with_object_inputs
 from services.gateway.translation.requests.constant_thinking import chat_thinking, messages_thinking
 from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
@@ -30,7 +31,14 @@ from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline
 
 _ADAPTING_CHAT: Final = (respelt, chat_legible, chat_unforced, chat_in_words, chat_thinking)
-_ADAPTING_MESSAGES: Final = (undeferred, placed, messages_unforced, messages_in_words, messages_thinking)
+_ADAPTING_MESSAGES: Final = (
+    undeferred,
+    placed,
+    with_object_inputs,
+    messages_unforced,
+    messages_in_words,
+    messages_thinking,
+)
 
 
 class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -142,7 +150,7 @@ def _may_differ_chat(body: bytes, dialect: Dialect) -> bool:
 
 def _may_differ_messages(body: bytes, dialect: Dialect) -> bool:
     """The same of `_ADAPTING_MESSAGES`; who chooses a tool has some."""
-    if b'"tools"' in body or b'"output_config"' in body:
+    if b'"tools"' in body or b'"output_config"' in body or b'"tool_use"' in body:
         return True
     if not dialect.thinking_can_be_disabled and b'"thinking"' in body:
         return True

@@ -141,6 +141,9 @@ def _messages(wire: Wire, request: Json) -> list[Json]:
         if not isinstance(role, str) or role not in _ROLES[wire]:
             raise BadRequestError("1214", "messages: wrong role information")
     _check_results(messages)
+    if any(not isinstance(block.get("input"), dict) for message in messages for block in _tool_uses(message)):
+        # What it says of an array (zai-org/zai-coding-plugins#14).
+        raise BadRequestError("500", "'ClaudeContentBlockToolResult' object has no attribute 'id'")
     return messages
 
 
@@ -195,9 +198,12 @@ def _calls(message: Json) -> Iterator[tuple[str, str]]:
     """Yield id and name of every tool call of an assistant message, in either dialect."""
     for call in _list(message.get("tool_calls")):
         yield str(call.get("id")), str(_object(call.get("function")).get("name"))
-    for block in _list(message.get("content")):
-        if block.get("type") == "tool_use":
-            yield str(block.get("id")), str(block.get("name"))
+    for block in _tool_uses(message):
+        yield str(block.get("id")), str(block.get("name"))
+
+
+def _tool_uses(message: Json) -> Iterator[Json]:
+    return (block for block in _list(message.get("content")) if block.get("type") == "tool_use")
 
 
 def _message_results(message: Json) -> Iterator[tuple[str, str, bool]]:

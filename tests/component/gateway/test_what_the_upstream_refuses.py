@@ -38,6 +38,15 @@ async def test_a_system_message_in_mid_conversation(client: httpx2.AsyncClient, 
     await _answered(client, dialect, messages=said)
 
 
+async def test_a_call_with_an_array_in_the_history() -> None:
+    call = {"type": "tool_use", "id": "c", "name": "ls", "input": [{"command": "ls"}]}
+    result = {"type": "tool_result", "tool_use_id": "c", "content": "x"}
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": [call]}]
+
+    async with running_gateway(upstream_format="native") as running, client_of(running) as client:
+        await _answered(client, ANTHROPIC, messages=[*said, {"role": "user", "content": [result]}])
+
+
 @pytest.mark.parametrize("dialect", [ANTHROPIC, OPENAI])
 async def test_thinking_that_is_turned_off_and_an_effort_in_between(
     client: httpx2.AsyncClient, dialect: WireFormat

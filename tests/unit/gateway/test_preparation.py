@@ -228,6 +228,11 @@ def test_small_bodies_are_adapted_as_well(*, spaced: bool) -> None:
     [message] = json.loads(_prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).body)["messages"]
     assert "<system-reminder>\nS\n</system-reminder>" == message["content"][1]["text"]
 
+    late["messages"] = [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "ls", "input": []}]}]
+    body = json.dumps(late, separators=separators).encode()
+    [message] = json.loads(_prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).body)["messages"]
+    assert {"value": []} == message["content"][0]["input"]
+
     unread = _body(OPENAI, messages=[{"role": "user", "content": [{"type": "text", "text": ""}]}])
     body = json.dumps(unread, separators=separators).encode()
     assert [{"role": "user", "content": ""}] == json.loads(_prepared(OPENAI, OPENAI, body, GLM_OPENAI).body)["messages"]

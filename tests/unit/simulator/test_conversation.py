@@ -101,6 +101,14 @@ def test_openais_format_takes_pictures_for_models_that_see_and_no_empty_text() -
     assert _anthropic(model="glm-5.2", messages=[{"role": "user", "content": [text, {"type": "image"}]}]).prompt == "hi"
 
 
+def test_anthropics_format_breaks_at_an_input_that_is_no_object() -> None:
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "ls", "input": ["x"]}]}
+    with pytest.raises(BadRequestError, match="no attribute") as refused:
+        _anthropic(messages=[_USER, call])
+
+    assert "500" == refused.value.code
+
+
 @pytest.mark.parametrize("wire", list(Wire))
 def test_a_tool_result_without_its_call_is_refused(wire: Wire) -> None:
     result = {"role": "tool", "tool_call_id": "c2", "content": "x"}
