@@ -69,7 +69,6 @@ ERRORS: Final = types.MappingProxyType(
         "1321": UpstreamError(429, "\u5df2\u8fbe\u5230\u6bcf\u5468" + _LIMIT_ZH),
         "3007": UpstreamError(400, "captcha verification required"),
         "3012": UpstreamError(405, "method not allowed"),
-        "422": UpstreamError(422, "A value is none of those that are expected"),
         "500": UpstreamError(500, "Internal server error"),
         "502": UpstreamError(502, "Bad gateway"),
         "503": UpstreamError(503, "Service unavailable"),

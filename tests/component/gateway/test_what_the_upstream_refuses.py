@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from services.gateway.wire.formats import WireFormat
-from tests.support.dialects import ANTHROPIC, OPENAI, PATH, client_of
+from tests.support.dialects import ANTHROPIC, OPENAI, PATH, RESPONSES, client_of
 from tests.support.gateway import running_gateway
 
 _TEXT = {"type": "text", "text": "hi"}
@@ -29,6 +29,19 @@ async def _answered(client: httpx2.AsyncClient, dialect: WireFormat, **asked: An
     answer = await client.post(PATH[dialect], json={"model": "glm-5.3", **needed, **asked})
     assert 200 == answer.status_code, answer.text
     return answer
+
+
+async def test_a_screenshot_that_codex_sends_again(client: httpx2.AsyncClient) -> None:
+    """In a message of the user and in what a tool brought."""
+    shot = {"type": "input_image", "image_url": f"data:image/png;base64,{_PNG}"}
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}, shot]},
+        {"type": "function_call", "call_id": "c", "name": "view", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": [shot]},
+        {"role": "user", "content": "Go on."},
+    ]
+
+    await _answered(client, RESPONSES, input=items)
 
 
 @pytest.mark.parametrize("dialect", [ANTHROPIC, OPENAI])
