@@ -14,7 +14,7 @@ from services.gateway.dialect import Dialect, MidSystem
 from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
 from services.gateway.translation.requests.marks import system_reminder
 from services.gateway.wire.formats import ANTHROPIC
-from services.gateway.wire.outline import Members, Outline
+from services.gateway.wire.outline import Outline
 
 _ROLE: Final = b'"system"'
 _SYSTEM: Final = msgspec.Raw(_ROLE)
@@ -49,23 +49,19 @@ def _has_system(outline: Outline) -> bool:
 
 
 class _Conversation:
-    """The messages of others, with what system messages said among them."""
+    """The messages of others, with what system messages said among them. What is not touched is not read."""
 
     def __init__(self, *, hoist: bool) -> None:
         self.system: list[msgspec.Raw] = []
         self._hoist = hoist
         self._messages: list[msgspec.Raw] = []
-        self._last: Members = {}  # the last message
         self._reminders: list[msgspec.Raw] = []  # behind the last message; of many at once, so as not to cost a square
 
     def take(self, message: msgspec.Raw) -> None:
         """Take the next message."""
-        members = decode_members(message)
+        members = decode_members(message) if _ROLE in bytes(message) else {}
         if members.get("role") != _SYSTEM:
-            if self._reminders:
-                message, members = self._reminded(message, members)
-            self._messages.append(message)
-            self._last = members
+            self._messages.append(self._reminded(message) if self._reminders else message)
         elif self._hoist or not self._messages:
             self.system += _blocks(members.get("content"))
         else:
@@ -77,21 +73,22 @@ class _Conversation:
             self._remind()
         return self._messages
 
-    def _reminded(self, message: msgspec.Raw, members: Members) -> tuple[msgspec.Raw, Members]:
+    def _reminded(self, message: msgspec.Raw) -> msgspec.Raw:
         """Put the reminders between the last message and the next, which is returned as it is to be sent."""
-        if self._last.get("role") != _USER and members.get("role") == _USER:
+        members = decode_members(message)
+        if decode_members(self._messages[-1]).get("role") != _USER and members.get("role") == _USER:
             blocks = _behind_results(_blocks(members.get("content")), self._reminders)
-            members = {**members, "content": raw(blocks)}
-            message = raw(members)
+            message = raw({**members, "content": raw(blocks)})
         else:
             self._remind()
         self._reminders = []
-        return message, members
+        return message
 
     def _remind(self) -> None:
-        if self._last.get("role") == _USER:
-            blocks = [*_blocks(self._last.get("content")), *self._reminders]
-            self._messages[-1] = raw({**self._last, "content": raw(blocks)})
+        last = decode_members(self._messages[-1])
+        if last.get("role") == _USER:
+            blocks = [*_blocks(last.get("content")), *self._reminders]
+            self._messages[-1] = raw({**last, "content": raw(blocks)})
         else:
             self._messages.append(raw({"role": _USER, "content": self._reminders}))
 
