@@ -2,7 +2,7 @@
 The models that the listing shows, and what is documented of each family's peculiarities: data, not code.
 
 Informational only: a model that is not listed here is forwarded all the same, and configuration adds to the list.
-Sources: upstream.md section 8 (the pinned list), translation.md A7 and A8.1 (families).
+Sources: upstream.md section 8 (the pinned list), translation.md A7 and A8.1 (families), and where else is named.
 Pure.
 """
 
@@ -71,7 +71,20 @@ FAMILIES: Final = (
         },
     ),
     # Any other effort is error 1210, and thinking {type: disabled} is refused.
-    Family(prefix="glm-5.3", anywhere={"efforts": ("low", "high", "max"), "thinking_can_be_disabled": False}),
+    Family(
+        prefix="glm-5.3",
+        anywhere={"efforts": ("low", "high", "max"), "strict_efforts": True, "thinking_can_be_disabled": False},
+    ),
+)
+
+
+# Z.AI's chat endpoint answers 1210 to pictures for these (farion1231/cc-switch#7142); its Anthropic endpoint has them
+# described (zai-org/feedback#680). By whole names, as later members of a family may see: glm-5.3-flash does.
+TEXT_ONLY: Final = frozenset(
+    {
+        *("glm-4.5", "glm-4.5-x", "glm-4.5-air", "glm-4.5-airx", "glm-4.5-flash", "glm-4.6"),
+        *("glm-4.7", "glm-4.7-flash", "glm-4.7-flashx", "glm-5", "glm-5-turbo", "glm-5.1", "glm-5.2", "glm-5.3"),
+    }
 )
 
 
@@ -82,6 +95,8 @@ def family_changes(model: str, wire_format: WireFormat) -> dict[str, object]:
     for family in FAMILIES:
         if name.startswith(family.prefix):
             changes |= {**family.anywhere, **family.by_format.get(wire_format, {})}
+    if wire_format is WireFormat.OPENAI and name in TEXT_ONLY:
+        changes["images"] = False
     return changes
 
 

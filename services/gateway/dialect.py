@@ -42,6 +42,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_tools: int = 0  # 0: no limit
     strict_tools: bool = True  # understands `strict` on a tool
     deferred_tools: bool = True  # Anthropic wire: understands `defer_loading` and tool_reference
+    other_inputs: bool = True  # Anthropic wire: takes a tool_use input that is no object, or says why not
     tool_stream: bool = False  # wants tool_stream:true to stream arguments in fragments
     tool_name_max: int = 64
     schema_combinators: bool = True  # accepts anyOf, oneOf, allOf at the top of a tool's schema
@@ -56,6 +57,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     thinking: Thinking = Thinking.NONE
     thinking_can_be_disabled: bool = True
     efforts: tuple[str, ...] = ("low", "medium", "high")  # values of effort it accepts; others move to the nearest
+    strict_efforts: bool = False  # refuses other values of effort, instead of making the best of them
     reasoning_field: str | None = None  # name of the message field that carries reasoning, None: not accepted back
     verify_signatures: bool = False  # refuses thinking blocks whose signature it did not issue
     inline_think_tags: bool = False  # answers may hold <think>…</think> at the start of the text
@@ -69,8 +71,10 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     top_p_min: float = 0.0
     top_k: bool = False
     images: bool = True
+    images_in_words: bool = False  # OpenAI wire: one that cannot be seen is said to be so, in its place, not refused
     image_urls: bool = True
     files: bool = False  # PDF documents
+    empty_texts: bool = True  # OpenAI wire: takes parts whose text is empty
     prefill: bool = False  # continues a trailing assistant message
     empty_tool_result: str = ""  # what stands for an empty tool result
     billing_header: bool = True  # a client's x-anthropic-billing-header block may be sent on
@@ -92,6 +96,8 @@ GLM_OPENAI = Dialect(
     temperature_max=1.0,
     zero_temperature_is_do_sample=True,
     top_p_min=0.01,
+    images_in_words=True,
+    empty_texts=False,
     billing_header=False,
 )
 
@@ -100,6 +106,7 @@ GLM_ANTHROPIC = Dialect(
     max_tools=128,
     strict_tools=False,
     deferred_tools=False,
+    other_inputs=False,
     tool_name_max=64,
     tool_result_images=True,
     stop_limit=None,

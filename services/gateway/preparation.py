@@ -14,20 +14,31 @@ from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.adapted import decode_members
 from services.gateway.translation.requests.answer_shape import chat_in_words, messages_in_words
 from services.gateway.translation.requests.anthropic_to_openai import anthropic_to_openai
+from services.gateway.translation.requests.call_inputs import with_object_inputs
+from services.gateway.translation.requests.constant_thinking import chat_thinking, messages_thinking
 from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
 from services.gateway.translation.requests.forced_tools import chat_unforced, messages_unforced
+from services.gateway.translation.requests.late_system import placed
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_spelling import respelt
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
 from services.gateway.translation.requests.responses_to_anthropic import responses_to_anthropic
 from services.gateway.translation.requests.responses_to_openai import responses_to_openai
+from services.gateway.translation.requests.unseen_parts import chat_legible
 from services.gateway.wire.formats import ANTHROPIC, OPENAI, RESPONSES, WireFormat
 from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline
 
-_ADAPTING_CHAT: Final = (respelt, chat_unforced, chat_in_words)
-_ADAPTING_MESSAGES: Final = (undeferred, messages_unforced, messages_in_words)
+_ADAPTING_CHAT: Final = (respelt, chat_legible, chat_unforced, chat_in_words, chat_thinking)
+_ADAPTING_MESSAGES: Final = (
+    undeferred,
+    placed,
+    with_object_inputs,
+    messages_unforced,
+    messages_in_words,
+    messages_thinking,
+)
 
 
 class Preparation(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -111,7 +122,8 @@ def _adapted(
 ) -> tuple[bytes, Outline | None, tuple[str, ...]]:
     """Say in the upstream's way what it does not know in the client's, although both speak the same format."""
     dropped: tuple[str, ...] = ()
-    if outline is None and not (_may_differ_chat(body) if upstream is OPENAI else _may_differ_messages(body)):
+    may_differ = _may_differ_chat if upstream is OPENAI else _may_differ_messages
+    if outline is None and not may_differ(body, dialect):
         return body, outline, dropped  # most small ones need not be read for it
     try:
         read = outline or Outline(body, decode_members(body), blocks=upstream is not OPENAI)
@@ -125,16 +137,24 @@ def _adapted(
     return body, outline, dropped
 
 
-def _may_differ_chat(body: bytes) -> bool:
+def _may_differ_chat(body: bytes, dialect: Dialect) -> bool:
     """Say whether a step of `_ADAPTING_CHAT` may have something to do; written out, as small requests are counted."""
     if b'"tool_choice"' in body or b'"response_format"' in body:
+        return True
+    if not dialect.thinking_can_be_disabled and (b'"thinking"' in body or b'"reasoning_effort"' in body):
+        return True
+    if b'"text"' in body or b'"image_url"' in body:  # parts
         return True
     return b'"developer"' in body or b'"max_completion_tokens"' in body
 
 
-def _may_differ_messages(body: bytes) -> bool:
+def _may_differ_messages(body: bytes, dialect: Dialect) -> bool:
     """The same of `_ADAPTING_MESSAGES`; who chooses a tool has some."""
-    return b'"tools"' in body or b'"output_config"' in body or b'"output_format"' in body
+    if b'"tools"' in body or b'"output_config"' in body or b'"output_format"' in body or b'"tool_use"' in body:
+        return True
+    if not dialect.thinking_can_be_disabled and b'"thinking"' in body:
+        return True
+    return body.count(b'"system"') != body.count(b'"system":')  # a role, and not the prompt
 
 
 def _from_openai(

@@ -19,9 +19,12 @@ Json = dict[str, object]
 
 _ROLES: Final = {
     Wire.OPENAI: frozenset({"system", "user", "assistant", "tool"}),
-    # Claude Code puts `system` messages between the others, and the upstream takes them.
-    Wire.ANTHROPIC: frozenset({"system", "user", "assistant"}),
+    # Claude Code puts `system` messages between the others, and the upstream has refused them (zai-org/GLM-5#74).
+    Wire.ANTHROPIC: frozenset({"user", "assistant"}),
 }
+_ALWAYS_THINKING: Final = "glm-5.3"
+_TEXT_ONLY: Final = re.compile(r"glm-(?:4\.[567](?:-air)?|5(?:\.[123])?(?:-turbo)?)")
+_EFFORTS: Final = (None, "low", "high", "max")
 _SCHEMA: Final = re.compile(r"JSON Schema[^\n{]{0,200}\n(?=\{)")  # without a bound, many mentions take it minutes
 _DECODER: Final = json.JSONDecoder()  # it says where a text goes on behind a value
 _REMINDER: Final = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
@@ -94,6 +97,9 @@ def read(wire: Wire, body: bytes) -> Conversation:
     choice = request.get("tool_choice")
     if wire is Wire.OPENAI and choice not in (None, "auto"):
         raise BadRequestError("1210", "Tool choice must be auto")
+    _check_thinking(model, request)
+    if wire is Wire.OPENAI:
+        _check_parts(model, messages)
     limit = request.get("max_tokens")
     if wire is Wire.ANTHROPIC and not isinstance(limit, int):
         raise BadRequestError("1214", "max_tokens: must be an integer")
@@ -130,9 +136,14 @@ def _messages(wire: Wire, request: Json) -> list[Json]:
         raise BadRequestError("1214", "messages: must not be empty")
     for message in messages:
         role = message.get("role") if isinstance(message, dict) else None
+        if wire is Wire.ANTHROPIC and role == "system":
+            raise BadRequestError("422", "Input should be 'user' or 'assistant'")
         if not isinstance(role, str) or role not in _ROLES[wire]:
             raise BadRequestError("1214", "messages: wrong role information")
     _check_results(messages)
+    if any(not isinstance(block.get("input"), dict) for message in messages for block in _tool_uses(message)):
+        # What it says of an array (zai-org/zai-coding-plugins#14).
+        raise BadRequestError("500", "'ClaudeContentBlockToolResult' object has no attribute 'id'")
     return messages
 
 
@@ -145,6 +156,23 @@ def _check_results(messages: list[Json]) -> None:
         for identity, _, _ in _message_results(message):
             if identity not in open_calls:
                 raise BadRequestError("1214", f"messages: tool result {identity!r} answers no tool call")
+
+
+def _check_thinking(model: str, request: Json) -> None:
+    """Refuse what a model that always thinks refuses, in both dialects (NousResearch/hermes-agent#96222)."""
+    efforts = (request.get("reasoning_effort"), _object(request.get("output_config")).get("effort"))
+    off = _object(request.get("thinking")).get("type") == "disabled"
+    if model.startswith(_ALWAYS_THINKING) and (off or any(effort not in _EFFORTS for effort in efforts)):
+        raise BadRequestError("1210", "This model always thinks; use low, high or max")
+
+
+def _check_parts(model: str, messages: list[Json]) -> None:
+    """Refuse the parts that the chat endpoint refuses (farion1231/cc-switch#7142, gptme/gptme#1444)."""
+    for part in (part for message in messages for part in _list(message.get("content"))):
+        if part.get("type") != "text" and _TEXT_ONLY.fullmatch(model):
+            raise BadRequestError("1210", "messages.content.type: must be one of ['text']")
+        if part.get("type") == "text" and not part.get("text"):
+            raise BadRequestError("1214", "messages.content.text: cannot be empty")
 
 
 def _texts(content: object) -> Iterator[str]:
@@ -170,9 +198,12 @@ def _calls(message: Json) -> Iterator[tuple[str, str]]:
     """Yield id and name of every tool call of an assistant message, in either dialect."""
     for call in _list(message.get("tool_calls")):
         yield str(call.get("id")), str(_object(call.get("function")).get("name"))
-    for block in _list(message.get("content")):
-        if block.get("type") == "tool_use":
-            yield str(block.get("id")), str(block.get("name"))
+    for block in _tool_uses(message):
+        yield str(block.get("id")), str(block.get("name"))
+
+
+def _tool_uses(message: Json) -> Iterator[Json]:
+    return (block for block in _list(message.get("content")) if block.get("type") == "tool_use")
 
 
 def _message_results(message: Json) -> Iterator[tuple[str, str, bool]]:

@@ -109,7 +109,9 @@ def message_of(error: UpstreamError, now: float, reset: float) -> str:
 def body(form: ErrorForm, wire: Wire, code: str, status: int, message: str, request_id: str) -> bytes:
     """Return the JSON of an error in one of the shapes the upstream uses."""
     if form == "default":
-        form = "openai" if wire is Wire.OPENAI else "anthropic"
+        form = "openai" if wire is Wire.OPENAI else "detail" if code == "422" else "anthropic"
+    if form == "detail":  # of the framework that checks bodies before the upstream's own code sees them
+        return msgspec.json.encode({"detail": [{"type": "literal_error", "loc": ["body", "messages"], "msg": message}]})
     return b"" if form == "empty" else msgspec.json.encode(_shape(form, code, status, message, request_id))
 
 

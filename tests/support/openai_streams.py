@@ -128,6 +128,12 @@ REPAIRED = {
     + calls(call(0, "}", name="f", call_id="t0"))
     + chunk({}, "tool_calls")
     + DONE,
+    "no tool id": FIRST
+    + calls(call(0, "{", name="f"))
+    + calls(call(0, "}", call_id="t0"))
+    + calls(call(1, "{}", name="g", call_id=""))
+    + chunk({}, "tool_calls")
+    + DONE,
     "event and id lines": b"id: 1\nevent: message\n" + FIRST + b"retry: 5\n" + texts("a") + FINISH + DONE,
     "events without data": b"event: ping\n\n" + FIRST + b"event: ping\n\n" + b"data:\n\n" + FINISH + DONE,
     "no done": FIRST + texts("a") + FINISH,

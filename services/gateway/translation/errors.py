@@ -118,13 +118,30 @@ def _read_body(body: bytes) -> _Parts | None:
     inner = whole.get("error")
     places = [inner, whole] if isinstance(inner, dict) else [whole]
     texts = [place.get(key) for place in places for key in ("message", "msg", "detail")]
-    text = next((text for text in [*texts, inner] if isinstance(text, str) and text), "")
+    said = [*texts, inner, _said_of_fields(whole.get("detail"))]
+    text = next((text for text in said if isinstance(text, str) and text), "")
     codes = [place.get(key) for place in places for key in ("code", "type")]
     numbers = [number for number in map(_number, [*codes, _prefix(text)]) if number is not None]
     # A row of the table wins over a bare status such as {"code": 429, "type": "1302"}.
     known = [number for number in numbers if number in error_table.ROW_BY_CODE or number == 3012]
     words = [code for code in codes if isinstance(code, str) and _number(code) is None and code != "error"]
     return _Parts(next(iter(known + numbers), None), next(iter(words), None), text)
+
+
+def _said_of_fields(detail: object) -> str:
+    """
+    Return what Z.AI's Anthropic endpoint says of a body that it does not take: a place and a message for each fault.
+
+    What stands at the place is repeated there as well, and is nobody's business.
+    """
+    told = []
+    for fault in detail if isinstance(detail, list) else ():
+        text = fault.get("msg") if isinstance(fault, dict) else None
+        if isinstance(text, str):
+            place = fault.get("loc")
+            path = ".".join(map(str, place[1:])) if isinstance(place, list) else ""
+            told.append(f"{path}: {text}" if path else text)
+    return "; ".join(told)
 
 
 def _number(code: object) -> int | None:

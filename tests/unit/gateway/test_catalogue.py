@@ -62,24 +62,42 @@ def test_no_more_is_suggested_than_asked_for_and_nothing_for_a_stranger() -> Non
 @pytest.mark.parametrize(
     ("model", "wire_format", "changes"),
     [
-        ("glm-4.5-air", WireFormat.OPENAI, {"max_output_tokens": 98_304, "tool_stream": False}),
+        ("glm-4.5-air", WireFormat.OPENAI, {"max_output_tokens": 98_304, "tool_stream": False, "images": False}),
         ("glm-4.5-air", WireFormat.ANTHROPIC, {"max_output_tokens": 98_304}),
-        ("glm-4.6", WireFormat.OPENAI, {"max_output_tokens": 131_072}),
+        ("glm-4.6", WireFormat.OPENAI, {"max_output_tokens": 131_072, "images": False}),
+        ("glm-4.6", WireFormat.ANTHROPIC, {"max_output_tokens": 131_072}),
+        ("glm-4.6v", WireFormat.OPENAI, {"max_output_tokens": 131_072}),
         (
             "glm-5.2[1m]",
             WireFormat.OPENAI,
-            {"max_output_tokens": 131_072, "efforts": ("minimal", "low", "medium", "high", "xhigh", "max")},
+            {
+                "max_output_tokens": 131_072,
+                "efforts": ("minimal", "low", "medium", "high", "xhigh", "max"),
+                "images": False,
+            },
         ),
         (
             "GLM-5.3-flash",
             WireFormat.ANTHROPIC,
-            {"max_output_tokens": 131_072, "efforts": ("low", "high", "max"), "thinking_can_be_disabled": False},
+            {
+                "max_output_tokens": 131_072,
+                "efforts": ("low", "high", "max"),
+                "strict_efforts": True,
+                "thinking_can_be_disabled": False,
+            },
         ),
         ("gpt-5", WireFormat.OPENAI, {}),
     ],
 )
 def test_what_is_documented_of_a_family(model: str, wire_format: WireFormat, changes: dict[str, object]) -> None:
     assert family_changes(model, wire_format) == changes
+
+
+def test_a_picture_is_kept_from_none_but_models_that_see_none() -> None:
+    for model in ("glm-4.5v", "glm-4.6v", "glm-5v-turbo", "glm-5.3-flash", "glm-5.3v", "glm-6", "GLM-5.4"):
+        assert family_changes(model, WireFormat.OPENAI).get("images") is None
+    for model in ("GLM-5.2[1m]", "glm-4.5-air", "glm-5.3"):
+        assert family_changes(model, WireFormat.OPENAI)["images"] is False
 
 
 def test_families_name_fields_that_a_dialect_has() -> None:

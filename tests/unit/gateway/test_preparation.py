@@ -4,6 +4,7 @@ import json
 import tracemalloc
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.gateway.dialect import GLM_ANTHROPIC, GLM_OPENAI, Dialect
@@ -225,6 +226,33 @@ def test_a_small_request_without_tools_has_its_schema_told(name: str) -> None:
     assert _prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).dropped
 
 
+@pytest.mark.parametrize("spaced", [False, True])
+def test_small_bodies_are_adapted_as_well(*, spaced: bool) -> None:
+    """Most are not read for it; what has to be changed is seen all the same."""
+    separators = None if spaced else (",", ":")
+    late = _body(ANTHROPIC, system="P")
+    late["messages"].append({"role": "system", "content": "S"})
+    body = json.dumps(late, separators=separators).encode()
+
+    [message] = json.loads(_prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).body)["messages"]
+    assert "<system-reminder>\nS\n</system-reminder>" == message["content"][1]["text"]
+
+    late["messages"] = [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "ls", "input": []}]}]
+    body = json.dumps(late, separators=separators).encode()
+    [message] = json.loads(_prepared(ANTHROPIC, ANTHROPIC, body, GLM_ANTHROPIC).body)["messages"]
+    assert {"value": []} == message["content"][0]["input"]
+
+    unread = _body(OPENAI, messages=[{"role": "user", "content": [{"type": "text", "text": ""}]}])
+    body = json.dumps(unread, separators=separators).encode()
+    assert [{"role": "user", "content": ""}] == json.loads(_prepared(OPENAI, OPENAI, body, GLM_OPENAI).body)["messages"]
+
+    for fmt, glm in ((OPENAI, GLM_OPENAI), (ANTHROPIC, GLM_ANTHROPIC)):
+        dialect = msgspec.structs.replace(glm, efforts=("low",), thinking_can_be_disabled=False)
+        body = json.dumps(_body(fmt, thinking={"type": "disabled"}), separators=separators).encode()
+        prepared = _prepared(fmt, fmt, body, dialect)
+        assert ({"type": "enabled"}, ("thinking",)) == (json.loads(prepared.body)["thinking"], prepared.dropped)
+
+
 def test_nothing_is_said_to_be_dropped_where_nothing_is_deferred() -> None:
     assert () == _prepared(ANTHROPIC, ANTHROPIC, _body(ANTHROPIC, tools=[{"name": "a"}]), GLM_ANTHROPIC).dropped
 
@@ -260,3 +288,16 @@ def test_a_bomb_of_little_messages_costs_no_more_for_being_adapted(
         assert tracemalloc.get_traced_memory()[1] < most * len(body)
     finally:
         tracemalloc.stop()
+
+
+def test_a_very_large_conversation_is_adapted_as_well() -> None:
+    """What nobody takes apart for its size, a session with many pictures, would end with the first system message."""
+    call = {"type": "tool_use", "id": "t", "name": "ls", "input": ["x" * 3_000_000]}
+    late = _body(ANTHROPIC, system="P")
+    late["messages"] += [{"role": "system", "content": "S"}, {"role": "assistant", "content": [call]}]
+
+    prepared = _prepared(ANTHROPIC, ANTHROPIC, json.dumps(late, separators=(",", ":")).encode(), GLM_ANTHROPIC)
+
+    user, assistant = json.loads(prepared.body)["messages"]
+    assert "<system-reminder>\nS\n</system-reminder>" == user["content"][1]["text"]
+    assert {"value": call["input"]} == assistant["content"][0]["input"]

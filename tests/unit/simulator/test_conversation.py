@@ -62,6 +62,54 @@ def test_anthropic_requests_need_max_tokens() -> None:
     assert _openai().max_tokens is None
 
 
+def test_anthropics_format_takes_no_system_message() -> None:
+    """Z.AI's endpoint checks roles before anything else, and answers as its framework does."""
+    system = {"role": "system", "content": "S"}
+    with pytest.raises(BadRequestError, match="'user' or 'assistant'") as refused:
+        _anthropic(messages=[_USER, system])
+
+    assert ("422", "hi") == (refused.value.code, _openai(messages=[_USER, system]).prompt)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"thinking": {"type": "disabled"}}, {"reasoning_effort": "medium"}, {"output_config": {"effort": "xhigh"}}],
+)
+def test_a_model_that_always_thinks_takes_few_efforts(asked: dict[str, object]) -> None:
+    for ask in (_openai, _anthropic):
+        with pytest.raises(BadRequestError, match="low, high or max") as refused:
+            ask(model="glm-5.3-flash", **asked)
+
+        assert "1210" == refused.value.code
+        assert ask(model="glm-5.2", **asked)
+        assert ask(
+            model="glm-5.3", thinking={"type": "enabled"}, reasoning_effort="low", output_config={"effort": "max"}
+        )
+
+
+def test_openais_format_takes_pictures_for_models_that_see_and_no_empty_text() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "hi"}
+    for model in ("glm-5.2", "glm-4.5-air", "glm-5-turbo", "glm-5.3"):
+        with pytest.raises(BadRequestError, match="text") as refused:
+            _openai(model=model, messages=[{"role": "user", "content": [text, picture]}])
+        assert "1210" == refused.value.code
+    for model in ("glm-5.3-flash", "glm-4.6v", "glm-5v-turbo"):
+        assert _openai(model=model, messages=[{"role": "user", "content": [text, picture]}]).prompt == "hi"
+    with pytest.raises(BadRequestError, match="empty") as refused:
+        _openai(messages=[{"role": "user", "content": [text, {"type": "text", "text": ""}]}])
+    assert "1214" == refused.value.code
+    assert _anthropic(model="glm-5.2", messages=[{"role": "user", "content": [text, {"type": "image"}]}]).prompt == "hi"
+
+
+def test_anthropics_format_breaks_at_an_input_that_is_no_object() -> None:
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "ls", "input": ["x"]}]}
+    with pytest.raises(BadRequestError, match="no attribute") as refused:
+        _anthropic(messages=[_USER, call])
+
+    assert "500" == refused.value.code
+
+
 @pytest.mark.parametrize("wire", list(Wire))
 def test_a_tool_result_without_its_call_is_refused(wire: Wire) -> None:
     result = {"role": "tool", "tool_call_id": "c2", "content": "x"}
@@ -102,9 +150,10 @@ def test_the_prompt_is_what_the_user_said_without_the_agents_reminders() -> None
         {"type": "text", "text": "list files <system-reminder>x</system-reminder>"},
         {"type": "text", "text": "<system-reminder>late</system-reminder>"},
     ]
-    conversation = _anthropic(messages=[{"role": "user", "content": content}, {"role": "system", "content": "s"}])
+    said = [{"role": "user", "content": content}]
 
-    assert conversation.prompt == "list files"
+    assert _anthropic(messages=said).prompt == "list files"
+    assert _openai(messages=[*said, {"role": "system", "content": "s"}]).prompt == "list files"
     assert _openai(messages=[{"role": "system", "content": "s"}]).prompt == ""
 
 

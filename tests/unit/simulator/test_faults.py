@@ -45,6 +45,7 @@ def test_a_limit_names_its_reset_in_the_upstreams_time(code: str) -> None:
         ("openai", {"error": {"code": "1302", "message": "busy"}, "request_id": "r"}),
         ("number", {"error": {"code": 1302, "message": "busy"}, "request_id": "r"}),
         ("gateway", {"code": 1302, "msg": "busy"}),
+        ("detail", {"detail": [{"type": "literal_error", "loc": ["body", "messages"], "msg": "busy"}]}),
         ("typed", {"error": {"message": "busy", "type": "1302"}, "request_id": "r"}),
         (
             "anthropic",
@@ -70,6 +71,8 @@ def test_the_default_shape_is_the_dialects() -> None:
 
     assert openai == faults.body("openai", Wire.OPENAI, "1302", 429, "busy", "r")
     assert anthropic == faults.body("anthropic", Wire.OPENAI, "1302", 429, "busy", "r")
+    unread = faults.body("default", Wire.ANTHROPIC, "422", 422, "role", "r")
+    assert unread == faults.body("detail", Wire.ANTHROPIC, "422", 422, "role", "r")
 
 
 def test_an_error_may_have_no_body() -> None:

@@ -3,6 +3,8 @@ Pass-through of an OpenAI stream to an OpenAI client. `repair` has the theory of
 
 - a finish_reason that only GLM knows becomes the vocabulary's, `network_error` an error event (A7)
 - role, tool id and tool name are sent once, because clients concatenate them
+- a tool call has an id from its start, and it is a string: Zhipu has left it out, and the AI SDK throws the answer away
+  (CherryHQ/cherry-studio#16322)
 - `object` is there
 - tool calls are counted from 0 in every choice
 - usage goes out last, in a chunk of its own, and only to a client that asked for it: we ask on its behalf (M1)
@@ -36,6 +38,8 @@ _EMPTY: Final = msgspec.Raw()
 _SAID_NOTHING: Final = frozenset({b"", b"null", b'""'})
 _FINISH: Final = {"sensitive": "content_filter", "model_context_window_exceeded": "length"}
 _NO_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
+_NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9_-]")
+_STEM: Final = 32  # characters of a request's id in those of its calls
 _OTHER_FIELDS: Final = re.compile(rb"(?:^|[\r\n])(?:event|id|retry)(?=[:\r\n])")
 
 
@@ -74,6 +78,14 @@ _NO_CALLS: Final[tuple[CallEdit, ...]] = ()
 _decode: Final = msgspec.json.Decoder(_Chunk).decode
 
 
+def _ident(call: _Call) -> bytes:
+    """Return the id of a call as a JSON string, empty where it says none; some servers count calls with numbers."""
+    given = bytes(call.id)
+    if given in _SAID_NOTHING:
+        return b""
+    return b'"%b"' % given if given.isdigit() else given
+
+
 class _Calls:
     """The tool calls of one choice so far; a slot is the index that the client reads."""
 
@@ -90,8 +102,7 @@ class _Calls:
         if call.index is not None:
             slot = self.slots.get(call.index, len(self.ids))
             self.slots[call.index] = slot
-        elif bytes(call.id) not in _SAID_NOTHING:
-            ident = bytes(call.id)
+        elif ident := _ident(call):
             slot = self.ids.index(ident) if ident in self.ids else len(self.ids)
         else:
             slot = max(len(self.ids) - 1, 0)
@@ -115,6 +126,7 @@ class OpenAIRepair(StreamRepair):
         self._include_usage = include_usage
         self._usage_frame = b""
         self._finish_seen = False
+        self._id_stem = f"call_{_NOT_IN_IDS.sub('', request_id)[-_STEM:]}"  # the same for any division into reads
         self._choices: dict[int, _Calls] = {}
         self._changed = False  # the chunk at hand changed this machine, so its like would be treated otherwise
 
@@ -189,26 +201,29 @@ class OpenAIRepair(StreamRepair):
                 self._changed = self._changed or not state.role
                 state.role = True
             if choice.delta.tool_calls:
-                calls = self._read_calls(choice.delta.tool_calls, state)
+                calls = self._read_calls(choice.delta.tool_calls, state, choice.index)
         if not drop_role and finish is None and not calls:
             return None
         return ChoiceEdit(drop_role, finish, calls)
 
-    def _read_calls(self, calls: list[_Call], state: _Calls) -> tuple[CallEdit, ...]:
+    def _read_calls(self, calls: list[_Call], state: _Calls, choice: int) -> tuple[CallEdit, ...]:
         """Return an edit for each call if any needs one."""
         edits, needed = [], False
         for call in calls:
             known = len(state.ids)
             slot = state.slot(call)
-            ident = bytes(call.id)
+            ident = _ident(call)
+            new_id = ident if ident != bytes(call.id) else b""
+            if slot == known and not ident:
+                ident = new_id = f'"{self._id_stem}_{choice}_{slot}"'.encode()
             name = b"" if call.function is None else bytes(call.function.name)
-            has_id, has_name = ident not in _SAID_NOTHING, name not in _SAID_NOTHING
-            edit = CallEdit(slot, has_id and bool(state.ids[slot]), has_name and state.named[slot])
+            has_id, has_name = bool(ident), name not in _SAID_NOTHING
+            edit = CallEdit(slot, has_id and bool(state.ids[slot]), has_name and state.named[slot], new_id)
             if has_id and not state.ids[slot]:
                 state.ids[slot] = ident
             state.named[slot] = state.named[slot] or has_name
             self._changed = self._changed or slot == known or has_id != edit.drop_id or has_name != edit.drop_name
-            needed = needed or edit.drop_id or edit.drop_name or slot != call.index
+            needed = needed or edit.drop_id or edit.drop_name or bool(new_id) or slot != call.index
             edits.append(edit)
         return tuple(edits) if needed else ()
 

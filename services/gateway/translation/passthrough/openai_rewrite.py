@@ -24,6 +24,7 @@ class CallEdit(msgspec.Struct, frozen=True, gc=False):
     index: int
     drop_id: bool
     drop_name: bool
+    new_id: bytes = b""  # JSON; empty: as it is
 
 
 class ChoiceEdit(msgspec.Struct, frozen=True, gc=False):
@@ -77,6 +78,8 @@ def _edit_call(call: _Members, edit: CallEdit) -> None:
     call["index"] = _raw(edit.index)
     if edit.drop_id:
         del call["id"]
+    elif edit.new_id:
+        call["id"] = msgspec.Raw(edit.new_id)
     if edit.drop_name:
         function = _chunk.decode(call["function"])
         del function["name"]

@@ -8,6 +8,7 @@ from services.gateway.dialect import Dialect
 from services.gateway.translation.names import ToolNames
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.deferred_tools import available
+from services.gateway.translation.requests.marks import UNSEEN_IMAGE
 from services.gateway.wire.anthropic import (
     Base64Source,
     ContentSource,
@@ -75,7 +76,7 @@ class Blocks:
         if block.transformations:
             self._dropped.append("image.transformations")
         if not self._dialect.images:
-            raise self._unsupported("image blocks", path)
+            return self._unseen(path)
         source = block.source
         if isinstance(source, FileSource):
             raise _files_unavailable(path)
@@ -112,6 +113,13 @@ class Blocks:
     def _citations(self, citations: Any) -> None:
         if isinstance(citations, dict) and citations.get("enabled"):
             self._dropped.append("citations")
+
+    def _unseen(self, path: str) -> Part:
+        """Return what stands for an image that the model cannot see: agents send it again with every turn."""
+        if not self._dialect.images_in_words:
+            raise self._unsupported("image blocks", path)
+        self._dropped.append("messages.image")
+        return text_part(UNSEEN_IMAGE)
 
     def _unsupported(self, what: str, path: str) -> TranslationError:
         return TranslationError(f"{path}: {what} are not supported by model {self._model}", param=path)

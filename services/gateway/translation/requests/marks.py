@@ -5,6 +5,7 @@ They are fixed, because the other direction recognises them and because they are
 """
 
 ERROR_MARK = "[tool error]\n"
+UNSEEN_IMAGE = "[An image was left out here: this model cannot see images.]"
 
 
 def mark_error(text: str) -> str:

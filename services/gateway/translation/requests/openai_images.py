@@ -11,6 +11,7 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from services.gateway.dialect import Dialect
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.marks import UNSEEN_IMAGE
 from services.gateway.wire.openai import File
 
 Block = dict[str, Any]
@@ -23,7 +24,7 @@ _SCHEME_LENGTH: Final = 8
 
 
 def image_block(url: str, dialect: Dialect, param: str) -> Block:
-    """Return the block for an `image_url`: an image, or a document when the data URI holds a PDF."""
+    """Return the block for an `image_url`: an image, or words for it, or a document when the data URI holds a PDF."""
     scheme = url[:_SCHEME_LENGTH].lower()
     if scheme.startswith("data:"):
         media_type, data = _take_apart(url, param)
@@ -32,7 +33,7 @@ def image_block(url: str, dialect: Dialect, param: str) -> Block:
         return _image({"type": "base64", "media_type": media_type, "data": data}, dialect, param)
     if not scheme.startswith(("http://", "https://")):
         raise TranslationError(f"{param}: only data:, http: and https: addresses are supported", param=param)
-    if not dialect.image_urls:
+    if dialect.images and not dialect.image_urls:
         raise TranslationError(f"{param}: image addresses are not supported by this upstream; send data", param=param)
     return _image({"type": "url", "url": url}, dialect, param)
 
@@ -75,8 +76,15 @@ def _take_apart(url: str, param: str) -> tuple[str, str]:
     return _ALIASES.get(media_type, media_type) or "text/plain", data
 
 
+def is_unseen(block: Block) -> bool:
+    """Say whether a block stands for an image that the model cannot see."""
+    return block.get("text") == UNSEEN_IMAGE
+
+
 def _image(source: Block, dialect: Dialect, param: str) -> Block:
     if not dialect.images:
+        if dialect.images_in_words:
+            return {"type": "text", "text": UNSEEN_IMAGE}
         raise TranslationError(f"{param}: images are not supported by this upstream", param=param)
     if source["type"] == "base64" and source["media_type"] not in _IMAGE_TYPES:
         shown = source["media_type"][:64]

@@ -89,9 +89,9 @@ def thinking(
     """
     Return `thinking` and `output_config`, or nothing.
 
-    A `thinking` object that the client sent itself goes through as it is, beside an effort. Where the upstream
-    verifies signatures and the last answer's tool calls have lost their thinking, thinking is turned off, because the
-    request would be refused (A8.3).
+    A `thinking` object that the client sent itself goes through as it is, beside an effort, unless it turns off what
+    cannot be: that is effort none. Where the upstream verifies signatures and the last answer's tool calls have lost
+    their thinking, thinking is turned off, because the request would be refused (A8.3).
     """
     effort = request.reasoning_effort
     if effort is None and request.reasoning is None and request.thinking is None:
@@ -101,10 +101,13 @@ def thinking(
         effort, param = request.reasoning.effort, "reasoning.effort"
         if effort is None:
             dropped.append("reasoning")
+    asked = request.thinking
+    if asked is not None and not dialect.thinking_can_be_disabled and _text(asked.get("type", "")) == "disabled":
+        asked, effort = None, "none"
     told = to_anthropic_thinking(dialect, effort=effort, max_tokens=limit, param=param)
     block: Body | None = None
-    if request.thinking is not None and dialect.thinking is not Thinking.NONE:
-        block = dict(request.thinking)
+    if asked is not None and dialect.thinking is not Thinking.NONE:
+        block = dict(asked)
         dropped += told.dropped if told.effort is not None else [param] * (effort is not None)
     else:
         dropped += told.dropped

@@ -26,7 +26,7 @@ import msgspec
 from services.gateway.dialect import Dialect
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.openai_content import tool_input
-from services.gateway.translation.requests.openai_images import file_block, image_block
+from services.gateway.translation.requests.openai_images import file_block, image_block, is_unseen
 from services.gateway.translation.requests.responses_reasoning import Carried, opened
 from services.gateway.translation.requests.responses_tools import flat_name
 from services.gateway.wire.openai import File
@@ -189,8 +189,11 @@ class Input:
         return [{"type": "text", "text": content}] if content else []
 
     def _parts(self, parts: list[Part], path: str) -> list[Block]:
-        blocks = (self._part(part, f"{path}.{position}") for position, part in enumerate(parts))
-        return [block for block in blocks if block is not None]
+        read = (self._part(part, f"{path}.{position}") for position, part in enumerate(parts))
+        blocks = [block for block in read if block is not None]
+        if any(map(is_unseen, blocks)):
+            self._dropped.append("input_image")
+        return blocks
 
     def _part(self, part: Part, path: str) -> Block | None:
         match part.type:

@@ -44,6 +44,16 @@ def test_b82_an_error_in_a_frame_gets_the_status_of_its_code() -> None:
     assert [client_status(fmt, anthropic) for fmt in (OPENAI, ANTHROPIC)] == [503, 529]
 
 
+def test_faults_of_fields_are_told_without_what_stands_there() -> None:
+    field = {"type": "literal_error", "loc": ["body", "messages", 1, "role"], "msg": "Input should be 'user'"}
+    body = encode({"detail": [field | {"input": "secret"}, {"msg": "too long"}, {"loc": ["body"]}, 5]})
+    fault = read_fault(422, body)
+
+    assert "messages.1.role: Input should be 'user'; too long" in fault.message
+    assert (422, 422) == (fault.status, fault.upstream_status)
+    assert "no reason" in read_fault(422, b'{"detail":[]}').message
+
+
 def test_b145_a_code_in_the_place_of_the_type_is_read() -> None:
     fault = read_fault(429, b'{"error":{"message":"Insufficient balance","type":"1113"}}')
 

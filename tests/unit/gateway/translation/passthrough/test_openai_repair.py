@@ -1,11 +1,13 @@
 """Pass-through of OpenAI streams: untouched where they are right, repaired where they are not."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.translation.passthrough.openai_repair import OpenAIRepair
 from services.gateway.translation.streams.events import Usage
 from tests.support.frames import DONE, call, calls, chunk, data
 from tests.support.openai_streams import (
@@ -179,7 +181,33 @@ def test_tool_calls_without_an_index_are_told_by_their_ids() -> None:
 def test_a_fragment_without_index_or_id_begins_the_first_call() -> None:
     out = bodies(passed(FIRST + calls(call(None, "{}", name="f")) + chunk({}, "tool_calls") + DONE))
 
-    assert out[1]["choices"][0]["delta"]["tool_calls"] == [{"function": {"name": "f", "arguments": "{}"}, "index": 0}]
+    [begun] = out[1]["choices"][0]["delta"]["tool_calls"]
+    assert begun == {"function": {"name": "f", "arguments": "{}"}, "index": 0, "id": "call_req_1_0_0"}
+
+
+def test_a_call_without_an_id_gets_one_at_its_start_and_no_other() -> None:
+    """The AI SDK throws an answer away whose call begins without."""
+    out = bodies(passed(REPAIRED["no tool id"]))
+
+    [first], [second], [third] = (body["choices"][0]["delta"]["tool_calls"] for body in out[1:4])
+    assert (first["id"], third["id"]) == ("call_req_1_0_0", "call_req_1_0_1")
+    assert "id" not in second
+
+
+def test_an_id_that_is_a_number_is_a_string() -> None:
+    numbered = [call(None, "", name="f") | {"id": 7}, call(None, "{}") | {"id": 7}, call(1, "{}", name="g") | {"id": 8}]
+    out = bodies(passed(FIRST + b"".join(map(calls, numbered)) + chunk({}, "tool_calls") + DONE))
+
+    [first], [second], [third] = (body["choices"][0]["delta"]["tool_calls"] for body in out[1:4])
+    assert (first["id"], first["index"], third["id"], third["index"]) == ("7", 0, "8", 1)
+    assert (second["index"], second.get("id")) == (0, None)
+
+
+def test_ids_that_are_made_are_legal_in_both_formats() -> None:
+    machine = OpenAIRepair("\u00e9 " + "x" * 200, include_usage=False)
+    [begun] = bodies(machine.feed(calls(call(0, "{}", name="f"))))[0]["choices"][0]["delta"]["tool_calls"]
+
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", begun["id"])
 
 
 def test_b130_ids_and_names_are_sent_once() -> None:

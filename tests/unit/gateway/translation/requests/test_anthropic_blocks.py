@@ -7,6 +7,7 @@ import pytest
 
 from services.gateway.dialect import Dialect
 from services.gateway.translation.requests.anthropic_blocks import server_result_text
+from services.gateway.translation.requests.marks import ERROR_MARK, UNSEEN_IMAGE
 from services.gateway.wire.anthropic import WebSearchResultBlock
 from tests.support.anthropic_requests import (
     GLM,
@@ -24,6 +25,7 @@ from tests.support.anthropic_requests import (
 )
 
 FILE = {"type": "file", "file_id": "file_1"}
+BLIND = msgspec.structs.replace(GLM, images=False)
 
 
 def parts(*blocks: Any, dialect: Dialect = PLAIN) -> Any:
@@ -78,6 +80,23 @@ def test_b31_a_pdf_is_refused_by_a_route_without_files() -> None:
 
     assert error.message == "messages.0.content.0: document blocks are not supported by model claude"
     assert error.param == "messages.0.content.0"
+
+
+@pytest.mark.parametrize("source", [IMAGE["source"], FILE])
+def test_an_image_that_a_model_cannot_see_is_said_to_be_there(source: Any) -> None:
+    """An agent sends it again with every turn: refused once, the session could not go on."""
+    image = {"type": "image", "source": source}
+    translated = translate(BLIND, messages=[user("see", image, image)])
+
+    assert translated.messages[0]["content"] == f"see\n\n{UNSEEN_IMAGE}\n\n{UNSEEN_IMAGE}"
+    assert translated.dropped == ("messages.image",)
+
+
+def test_it_is_said_in_the_result_that_it_came_in() -> None:
+    messages = [user("a"), assistant(call("A")), user(result("A", "1", IMAGE, is_error=True))]
+
+    told = translate(BLIND, messages=messages).messages[2:]
+    assert told == [{"role": "tool", "tool_call_id": "A", "content": f"{ERROR_MARK}1\n{UNSEEN_IMAGE}"}]
 
 
 def test_a_pdf_is_a_file_where_files_are_taken() -> None:

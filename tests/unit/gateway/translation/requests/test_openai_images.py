@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from services.gateway.dialect import Dialect
+from services.gateway.translation.requests.marks import UNSEEN_IMAGE
 from tests.support.openai_requests import CLAUDE, GLM, refuse, text, translate, user
 
 PNG = "iVBORw0KGgo="
@@ -93,6 +94,16 @@ def test_a_data_address_without_data_is_refused(url: str) -> None:
 def test_images_are_refused_where_the_upstream_sees_none() -> None:
     assert "images are not supported" in refused(f"data:image/png;base64,{PNG}", BLIND)
     assert "images are not supported" in refused("https://host/a.png", BLIND)
+
+
+@pytest.mark.parametrize("url", [f"data:image/png;base64,{PNG}", "https://host/a.png"])
+def test_or_said_to_be_there(url: str) -> None:
+    told = msgspec.structs.replace(BLIND, images_in_words=True, image_urls=False)
+    part = {"type": "image_url", "image_url": {"url": url}}
+    out = translate(told, messages=[user([text("see"), part])])
+
+    assert [block["text"] for block in out.messages[0]["content"]] == ["see", UNSEEN_IMAGE]
+    assert out.dropped == ("messages.image_url",)
 
 
 def test_addresses_are_refused_where_the_upstream_fetches_none() -> None:

@@ -138,6 +138,18 @@ def test_a_thinking_object_of_the_clients_own_goes_through() -> None:
     assert translate(CLAUDE, thinking=own, temperature=0.5).dropped == ("temperature",)
 
 
+@pytest.mark.parametrize("effort", [{}, {"reasoning_effort": "max"}])
+def test_thinking_that_cannot_be_turned_off_is_the_least(effort: dict[str, str]) -> None:
+    """Clients that know GLM turn it off in the vendor's own way, which GLM-5.3 answers with 1210."""
+    always = msgspec.structs.replace(GLM, efforts=("low", "high", "max"), thinking_can_be_disabled=False)
+    told = translate(always, thinking={"type": "disabled"}, **effort)
+
+    assert (told.body["thinking"], told.body["output_config"]) == ({"type": "enabled"}, {"effort": "low"})
+    assert told.dropped == ("reasoning_effort=low", "thinking")
+    assert translate(GLM, thinking={"type": "disabled"}).body["thinking"] == {"type": "disabled"}
+    assert translate(always, thinking={"type": "enabled"}).body["thinking"] == {"type": "enabled"}
+
+
 @pytest.mark.parametrize("own", [{"type": "disabled"}, {}])
 def test_a_thinking_object_may_leave_thinking_off(own: dict[str, str]) -> None:
     assert translate(CLAUDE, thinking=own, temperature=0.5).dropped == ()

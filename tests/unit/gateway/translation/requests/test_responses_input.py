@@ -4,6 +4,7 @@ import pytest
 
 from services.gateway.dialect import MidSystem
 from services.gateway.translation.refusal import TranslationError
+from services.gateway.translation.requests.marks import UNSEEN_IMAGE
 from services.gateway.translation.requests.responses_reasoning import Carried, sealed
 from tests.support.responses_requests import USER, Json, call, function, output, request, sent, to_anthropic, to_openai
 
@@ -145,6 +146,15 @@ def test_an_output_may_hold_pictures() -> None:
     assert inside == [{"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "see"}, BLOCK]}]
     assert [block["type"] for block in after] == ["tool_result", "text", "image"]
     assert openai_messages(*items)[3]["content"][1] == {"type": "image_url", "image_url": {"url": PIXEL}}
+
+
+def test_a_picture_that_the_model_cannot_see_is_said_to_be_there() -> None:
+    items = [{"role": "user", "content": [text("a"), IMAGE]}, call(), output(said=[text("see"), IMAGE])]
+    told = to_openai(request(*items), images=False, images_in_words=True)
+
+    user, _, result = sent(told)["messages"]
+    assert (user["content"], result["content"]) == (f"a\n\n{UNSEEN_IMAGE}", f"see\n{UNSEEN_IMAGE}")
+    assert told.dropped == ("input_image",)
 
 
 def test_an_output_may_be_empty() -> None:
