@@ -36,14 +36,14 @@ def _has_other(outline: Outline) -> bool:
     """Say whether a call may have another input; what has been taken apart need not be looked through."""
     if not outline.messages:
         return _OTHER.search(bytes(outline.members.get("messages", _NONE))) is not None
-    contents = [message.get("content") for message in outline.messages]
-    return any(_is_other(block) for content in contents if isinstance(content, list) for block in content)
-
-
-def _is_other(block: object) -> bool:
-    if not isinstance(block, dict) or block.get("type") != _CALL:
-        return False
-    return "input" in block and memoryview(block["input"])[0] != _OBJECT
+    for message in outline.messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            for block in content:  # most have no input; every block of every request comes by here
+                given = block.get("input") if isinstance(block, dict) else None
+                if given is not None and memoryview(given)[0] != _OBJECT and block.get("type") == _CALL:
+                    return True
+    return False
 
 
 def _mended(message: msgspec.Raw) -> msgspec.Raw:
@@ -58,4 +58,7 @@ def _mended(message: msgspec.Raw) -> msgspec.Raw:
 
 def _mended_block(block: msgspec.Raw) -> msgspec.Raw:
     members = decode_members(block)
-    return raw({**members, "input": {"value": members["input"]}}) if _is_other(members) else block
+    given = members.get("input")
+    if given is None or memoryview(given)[0] == _OBJECT or members.get("type") != _CALL:
+        return block
+    return raw({**members, "input": {"value": given}})

@@ -33,12 +33,18 @@ def placed(outline: Outline, dialect: Dialect) -> Adapted | None:
     if dialect.mid_system is MidSystem.NATIVE or not _has_system(outline):
         return None
     found = _Conversation(hoist=dialect.mid_system is MidSystem.HOIST)
-    for message in _decode_list(members["messages"]):
-        found.take(message)
+    messages = _decode_list(members["messages"])
+    known = [message.get("role") == "system" for message in outline.messages] or map(_is_system, messages)
+    for message, is_system in zip(messages, known, strict=True):
+        found.take(message, is_system=is_system)
     changed = {**members, "messages": raw(found.end())}
     if found.system:
         changed["system"] = raw([*_blocks(members.get("system")), *found.system])
     return adapted(changed, ANTHROPIC)
+
+
+def _is_system(message: msgspec.Raw) -> bool:
+    return _ROLE in bytes(message) and decode_members(message).get("role") == _SYSTEM
 
 
 def _has_system(outline: Outline) -> bool:
@@ -57,15 +63,16 @@ class _Conversation:
         self._messages: list[msgspec.Raw] = []
         self._reminders: list[msgspec.Raw] = []  # behind the last message; of many at once, so as not to cost a square
 
-    def take(self, message: msgspec.Raw) -> None:
+    def take(self, message: msgspec.Raw, *, is_system: bool) -> None:
         """Take the next message."""
-        members = decode_members(message) if _ROLE in bytes(message) else {}
-        if members.get("role") != _SYSTEM:
+        if not is_system:
             self._messages.append(self._reminded(message) if self._reminders else message)
-        elif self._hoist or not self._messages:
-            self.system += _blocks(members.get("content"))
+            return
+        blocks = _blocks(decode_members(message).get("content"))
+        if self._hoist or not self._messages:
+            self.system += blocks
         else:
-            self._reminders += [_reminder(block) for block in _blocks(members.get("content"))]
+            self._reminders += [_reminder(block) for block in blocks]
 
     def end(self) -> list[msgspec.Raw]:
         """Return the messages."""

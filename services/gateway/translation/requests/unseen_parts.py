@@ -18,6 +18,7 @@ from services.gateway.wire.outline import Outline
 
 _EMPTY: Final = b'""'
 _IMAGE: Final = b'"image_url"'
+_LIST: Final = ord("[")
 _NONE: Final = msgspec.Raw(b"")
 _NO_TEXT: Final = msgspec.Raw(_EMPTY)
 _IS_IMAGE: Final = msgspec.Raw(_IMAGE)
@@ -42,7 +43,9 @@ def chat_legible(outline: Outline, dialect: Dialect) -> Adapted | None:
 def _has_parts(outline: Outline, reading: "_Reading") -> bool:
     """Say whether a message may have parts to change; what has been taken apart need not be looked through."""
     if outline.messages:
-        return any(reading.may_differ(message.get("content", _NONE)) for message in outline.messages)
+        contents = [message.get("content") for message in outline.messages]
+        lists = [content for content in contents if content and memoryview(content)[0] == _LIST]
+        return any(map(reading.may_differ, lists))
     given = bytes(outline.members.get("messages", _NONE))
     return any(hint in given for hint in reading.hints)
 
