@@ -91,7 +91,10 @@ class Agent:
         _write(home, invocation.home_files)
         _write(workspace, {**(files or {}), **invocation.files})
         variables = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **invocation.variables}
-        exit_code, output, errors = _start(invocation.argv, workspace, variables)
+        try:
+            exit_code, output, errors = _start(invocation.argv, workspace, variables)
+        finally:
+            _end_daemons(home)
         return Run(exit_code, self.last_text(output) if exit_code == 0 else "", output, errors, workspace)
 
 
@@ -123,6 +126,15 @@ def _start(argv: list[str], workspace: Path, variables: Mapping[str, str]) -> tu
             output, errors = process.communicate()
             errors += f"\nkilled after {SECONDS:g} s"
     return process.returncode, output, errors
+
+
+def _end_daemons(home: Path) -> None:
+    """End what an agent left running, such as Cline's hub, which the next one would find; its home tells whose it is."""
+    mark = f"HOME={home}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _installed(pattern: str) -> str:
