@@ -134,6 +134,20 @@ REPAIRED = {
     + calls(call(1, "{}", name="g", call_id=""))
     + chunk({}, "tool_calls")
     + DONE,
+    "every call numbered 0": FIRST
+    + b"".join(
+        calls(call(0, "", name=name, call_id=name)) + b"".join(calls(call(0, c)) for c in '{"a":"bcd"}')
+        for name in "fg"
+    )
+    + chunk({}, "tool_calls")
+    + DONE,
+    "the last call goes on": FIRST
+    + b"".join(
+        calls(call(None, "", name=name, call_id=name)) + b"".join(calls(call(None, c)) for c in '{"a":"bcd"}')
+        for name in "fg"
+    )
+    + chunk({}, "tool_calls")
+    + DONE,
     "event and id lines": b"id: 1\nevent: message\n" + FIRST + b"retry: 5\n" + texts("a") + FINISH + DONE,
     "events without data": b"event: ping\n\n" + FIRST + b"event: ping\n\n" + b"data:\n\n" + FINISH + DONE,
     "no done": FIRST + texts("a") + FINISH,

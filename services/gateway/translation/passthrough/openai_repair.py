@@ -6,7 +6,7 @@ Pass-through of an OpenAI stream to an OpenAI client. `repair` has the theory of
 - a tool call has an id from its start, and it is a string: Zhipu has left it out, and the AI SDK throws the answer away
   (CherryHQ/cherry-studio#16322)
 - `object` is there
-- tool calls are counted from 0 in every choice
+- tool calls are counted from 0 in every choice, each by itself also where the upstream numbers all of them 0
 - usage goes out last, in a chunk of its own, and only to a client that asked for it: we ask on its behalf (M1)
 - `[DONE]` is added when the upstream ended without it after its finish_reason, and an error chunk otherwise
 - what breaks OpenAI's SDK in server-sent events is dropped: `event:`, `id:` and `retry:` lines, events without data
@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from services.gateway.translation.errors import looks_like_error, read_fault
+from services.gateway.translation.passthrough.call_slots import CallSlots, Fragment
 from services.gateway.translation.passthrough.openai_rewrite import (
     OBJECT,
     CallEdit,
@@ -43,22 +44,11 @@ _STEM: Final = 32  # characters of a request's id in those of its calls
 _OTHER_FIELDS: Final = re.compile(rb"(?:^|[\r\n])(?:event|id|retry)(?=[:\r\n])")
 
 
-class _Function(msgspec.Struct, gc=False):
-    name: msgspec.Raw = _EMPTY
-    arguments: msgspec.Raw = _EMPTY
-
-
-class _Call(msgspec.Struct, gc=False):
-    index: int | None = None
-    id: msgspec.Raw = _EMPTY
-    function: _Function | None = None
-
-
 class _Delta(msgspec.Struct, gc=False):
     role: msgspec.Raw = _EMPTY
     content: msgspec.Raw = _EMPTY
     reasoning_content: msgspec.Raw = _EMPTY
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[Fragment] | None = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -78,38 +68,14 @@ _NO_CALLS: Final[tuple[CallEdit, ...]] = ()
 _decode: Final = msgspec.json.Decoder(_Chunk).decode
 
 
-def _ident(call: _Call) -> bytes:
-    """Return the id of a call as a JSON string, empty where it says none; some servers count calls with numbers."""
-    given = bytes(call.id)
-    if given in _SAID_NOTHING:
-        return b""
-    return b'"%b"' % given if given.isdigit() else given
+class _State:
+    """What came of one choice so far."""
 
-
-class _Calls:
-    """The tool calls of one choice so far; a slot is the index that the client reads."""
-
-    __slots__ = ("ids", "named", "role", "slots")
+    __slots__ = ("calls", "role")
 
     def __init__(self) -> None:
         self.role = False
-        self.slots: dict[int, int] = {}  # upstream's index -> slot
-        self.ids: list[bytes] = []  # by slot; empty while unknown
-        self.named: list[bool] = []
-
-    def slot(self, call: _Call) -> int:
-        """Return the slot of a call, a new one for a new call. One without an index is told by its id."""
-        if call.index is not None:
-            slot = self.slots.get(call.index, len(self.ids))
-            self.slots[call.index] = slot
-        elif ident := _ident(call):
-            slot = self.ids.index(ident) if ident in self.ids else len(self.ids)
-        else:
-            slot = max(len(self.ids) - 1, 0)
-        if slot == len(self.ids):
-            self.ids.append(b"")
-            self.named.append(False)
-        return slot
+        self.calls = CallSlots()
 
 
 class OpenAIRepair(StreamRepair):
@@ -127,7 +93,7 @@ class OpenAIRepair(StreamRepair):
         self._usage_frame = b""
         self._finish_seen = False
         self._id_stem = f"call_{_NOT_IN_IDS.sub('', request_id)[-_STEM:]}"  # the same for any division into reads
-        self._choices: dict[int, _Calls] = {}
+        self._choices: dict[int, _State] = {}
         self._changed = False  # the chunk at hand changed this machine, so its like would be treated otherwise
 
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
@@ -188,7 +154,7 @@ class OpenAIRepair(StreamRepair):
         """Take note of a choice and say what must change in it."""
         state = self._choices.get(choice.index)
         if state is None:
-            state = self._choices[choice.index] = _Calls()
+            state = self._choices[choice.index] = _State()
             self._changed = True
         finish = None
         if choice.finish_reason:
@@ -201,29 +167,29 @@ class OpenAIRepair(StreamRepair):
                 self._changed = self._changed or not state.role
                 state.role = True
             if choice.delta.tool_calls:
-                calls = self._read_calls(choice.delta.tool_calls, state, choice.index)
+                calls = self._read_calls(choice.delta.tool_calls, state.calls, choice.index)
         if not drop_role and finish is None and not calls:
             return None
         return ChoiceEdit(drop_role, finish, calls)
 
-    def _read_calls(self, calls: list[_Call], state: _Calls, choice: int) -> tuple[CallEdit, ...]:
-        """Return an edit for each call if any needs one."""
+    def _read_calls(self, fragments: list[Fragment], calls: CallSlots, choice: int) -> tuple[CallEdit, ...]:
+        """Return an edit for each fragment if any needs one."""
         edits, needed = [], False
-        for call in calls:
-            known = len(state.ids)
-            slot = state.slot(call)
-            ident = _ident(call)
-            new_id = ident if ident != bytes(call.id) else b""
-            if slot == known and not ident:
-                ident = new_id = f'"{self._id_stem}_{choice}_{slot}"'.encode()
-            name = b"" if call.function is None else bytes(call.function.name)
-            has_id, has_name = bool(ident), name not in _SAID_NOTHING
-            edit = CallEdit(slot, has_id and bool(state.ids[slot]), has_name and state.named[slot], new_id)
-            if has_id and not state.ids[slot]:
-                state.ids[slot] = ident
-            state.named[slot] = state.named[slot] or has_name
-            self._changed = self._changed or slot == known or has_id != edit.drop_id or has_name != edit.drop_name
-            needed = needed or edit.drop_id or edit.drop_name or bool(new_id) or slot != call.index
+        for position, fragment in enumerate(fragments):
+            count = len(calls.known)
+            slot = calls.slot(fragment, position, alone=len(fragments) == 1)
+            call, ident, name = calls.known[slot], fragment.ident(), fragment.name()
+            new_id = ident if ident != bytes(fragment.id) else b""
+            if slot == count:
+                self._changed = True
+                self._template = None  # what was learned may have said which call is the last, or has a number
+                if not ident:
+                    ident = new_id = f'"{self._id_stem}_{choice}_{slot}"'.encode()
+                    call.made = True
+            edit = CallEdit(slot, bool(ident and call.id), bool(name and call.name), new_id)
+            call.id, call.name = call.id or ident, call.name or name
+            self._changed = self._changed or bool(ident) != edit.drop_id or bool(name) != edit.drop_name
+            needed = needed or edit.drop_id or edit.drop_name or bool(new_id) or slot != fragment.index
             edits.append(edit)
         return tuple(edits) if needed else ()
 
