@@ -72,7 +72,7 @@ class _Conversation:
         if self._hoist or not self._messages:
             self.system += blocks
         else:
-            self._reminders += [_reminder(block) for block in blocks]
+            self._reminders += [said for block in blocks if (said := _reminder(block)) is not None]
 
     def end(self) -> list[msgspec.Raw]:
         """Return the messages."""
@@ -107,10 +107,13 @@ def _behind_results(blocks: list[msgspec.Raw], reminders: list[msgspec.Raw]) -> 
     return [*blocks[:start], *reminders, *blocks[start:]]
 
 
-def _reminder(block: msgspec.Raw) -> msgspec.Raw:
+def _reminder(block: msgspec.Raw) -> msgspec.Raw | None:
+    """Return a block as a reminder; None for a text that says nothing, which is refused as well."""
     members = decode_members(block)
-    text = _decode_text(members.get("text", b"null")) if members.get("type") == _TEXT else None
-    return raw({**members, "text": system_reminder(text)}) if text else block
+    if members.get("type") != _TEXT:
+        return block
+    text = _decode_text(members.get("text", b"null"))
+    return raw({**members, "text": system_reminder(text)}) if text else None
 
 
 def _blocks(content: msgspec.Raw | None) -> list[msgspec.Raw]:

@@ -76,12 +76,12 @@ def test_a_late_one_is_a_reminder_by_the_user_where_it_stood(messages: list[Any]
     assert _sent(*messages) == {"messages": expected}
 
 
-def test_its_marks_and_what_is_no_text_stay() -> None:
+def test_its_marks_and_what_is_no_text_stay_and_a_text_that_says_nothing_goes() -> None:
     image = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
     late = {"role": "system", "content": [_text("S", cache_control=MARK), image, _text("")]}
 
     [message] = _sent(USER, late)["messages"]
-    assert message["content"] == [_text("hi"), {**REMINDER, "cache_control": MARK}, image, _text("")]
+    assert message["content"] == [_text("hi"), {**REMINDER, "cache_control": MARK}, image]
 
 
 @pytest.mark.parametrize(
