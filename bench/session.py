@@ -58,22 +58,22 @@ class Session:
             for target in targets:
                 if measure.of(target.subject) and not isinstance(target.subject.server, Direct):
                     with target.subject.server.start() as process:
-                        self._keep(measure, target, [self._measure(measure, Target(target.subject, process), "once")])
+                        values = self._measure(measure, Target(target.subject, process), "once")
+                    self._keep(measure, target.subject.name, [values])
 
     def _round(self, measure: Measure, targets: Sequence[Target], where: str) -> None:
         """Measure everybody, and those whom a goal compares closely in further turns among themselves."""
         seen: dict[str, list[Values]] = {}
         for turn in range(measure.turns):
             for target in targets:
-                if measure.of(target.subject) and (turn == 0 or target.subject.name in measure.again):
-                    values = self._measure(measure, target, f"{where}{f'.{turn + 1}' if turn else ''}")
-                    seen.setdefault(target.subject.name, []).append(values)
-        for target in targets:
-            if target.subject.name in seen:
-                self._keep(measure, target, seen[target.subject.name])
+                name = target.subject.name
+                if measure.of(target.subject) and (turn == 0 or name in measure.again):
+                    seen.setdefault(name, []).append(self._measure(measure, target, f"{where}, turn {turn + 1}"))
+        for name, turns in seen.items():
+            self._keep(measure, name, turns)
 
-    def _keep(self, measure: Measure, target: Target, turns: Sequence[Values]) -> None:
-        self.readings.setdefault(measure.name, {}).setdefault(target.subject.name, []).append(merged(turns))
+    def _keep(self, measure: Measure, subject: str, turns: Sequence[Values]) -> None:
+        self.readings.setdefault(measure.name, {}).setdefault(subject, []).append(merged(turns))
 
     def _started(self, stack: contextlib.ExitStack) -> list[Target]:
         running: dict[str, Process] = {}

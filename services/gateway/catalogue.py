@@ -44,11 +44,20 @@ SMALL_MODEL: Final = "glm-4.5-air"
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of all models whose name begins with `prefix`: Dialect fields that differ from the route's own."""
+    """
+    What is known of the models with these `names`, or of all whose name begins with `prefix`.
 
-    prefix: str
+    That is, the Dialect fields that differ from the route's own.
+    """
+
+    prefix: str = ""
+    names: frozenset[str] = frozenset()
     anywhere: Mapping[str, object] = {}
     by_format: Mapping[WireFormat, Mapping[str, object]] = {}
+
+    def covers(self, name: str) -> bool:
+        """Say whether a model belongs to it."""
+        return name in self.names if self.names else name.startswith(self.prefix)
 
 
 # In order: where two prefixes match, the later one wins.
@@ -75,16 +84,26 @@ FAMILIES: Final = (
         prefix="glm-5.3",
         anywhere={"efforts": ("low", "high", "max"), "strict_efforts": True, "thinking_can_be_disabled": False},
     ),
-)
-
-
-# Z.AI's chat endpoint answers 1210 to pictures for these (farion1231/cc-switch#7142); its Anthropic endpoint has them
-# described (zai-org/feedback#680). By whole names, as later members of a family may see: glm-5.3-flash does.
-TEXT_ONLY: Final = frozenset(
-    {
-        *("glm-4.5", "glm-4.5-x", "glm-4.5-air", "glm-4.5-airx", "glm-4.5-flash", "glm-4.6"),
-        *("glm-4.7", "glm-4.7-flash", "glm-4.7-flashx", "glm-5", "glm-5-turbo", "glm-5.1", "glm-5.2", "glm-5.3"),
-    }
+    # Z.AI's chat endpoint answers 1210 to pictures for these (farion1231/cc-switch#7142); its Anthropic endpoint has
+    # them described (zai-org/feedback#680). By whole names, as later members may see: glm-5.3-flash does.
+    Family(
+        names=frozenset(
+            {
+                *("glm-4.5", "glm-4.5-x", "glm-4.5-air", "glm-4.5-airx", "glm-4.5-flash", "glm-4.6"),
+                *(
+                    "glm-4.7",
+                    "glm-4.7-flash",
+                    "glm-4.7-flashx",
+                    "glm-5",
+                    "glm-5-turbo",
+                    "glm-5.1",
+                    "glm-5.2",
+                    "glm-5.3",
+                ),
+            }
+        ),
+        by_format={WireFormat.OPENAI: {"images": False}},
+    ),
 )
 
 
@@ -93,10 +112,8 @@ def family_changes(model: str, wire_format: WireFormat) -> dict[str, object]:
     name = plain_id(model)
     changes: dict[str, object] = {}
     for family in FAMILIES:
-        if name.startswith(family.prefix):
+        if family.covers(name):
             changes |= {**family.anywhere, **family.by_format.get(wire_format, {})}
-    if wire_format is WireFormat.OPENAI and name in TEXT_ONLY:
-        changes["images"] = False
     return changes
 
 

@@ -42,7 +42,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     max_tools: int = 0  # 0: no limit
     strict_tools: bool = True  # understands `strict` on a tool
     deferred_tools: bool = True  # Anthropic wire: understands `defer_loading` and tool_reference
-    other_inputs: bool = True  # Anthropic wire: takes a tool_use input that is no object, or says why not
+    non_object_inputs: bool = True  # Anthropic wire: takes a tool_use input that is no object, or says why not
     tool_stream: bool = False  # wants tool_stream:true to stream arguments in fragments
     tool_name_max: int = 64
     schema_combinators: bool = True  # accepts anyOf, oneOf, allOf at the top of a tool's schema
@@ -106,7 +106,7 @@ GLM_ANTHROPIC = Dialect(
     max_tools=128,
     strict_tools=False,
     deferred_tools=False,
-    other_inputs=False,
+    non_object_inputs=False,
     tool_name_max=64,
     tool_result_images=True,
     stop_limit=None,

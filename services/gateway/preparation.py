@@ -19,7 +19,7 @@ from services.gateway.translation.requests.constant_thinking import chat_thinkin
 from services.gateway.translation.requests.deferred_tools import undeferred
 from services.gateway.translation.requests.depth import check_body_depth
 from services.gateway.translation.requests.forced_tools import chat_unforced, messages_unforced
-from services.gateway.translation.requests.late_system import placed
+from services.gateway.translation.requests.late_system import without_late_system
 from services.gateway.translation.requests.limits import RequestLimits
 from services.gateway.translation.requests.openai_spelling import respelt
 from services.gateway.translation.requests.openai_to_anthropic import openai_to_anthropic
@@ -33,7 +33,7 @@ from services.gateway.wire.outline import Outline
 _ADAPTING_CHAT: Final = (respelt, chat_legible, chat_unforced, chat_in_words, chat_thinking)
 _ADAPTING_MESSAGES: Final = (
     undeferred,
-    placed,
+    without_late_system,
     with_object_inputs,
     messages_unforced,
     messages_in_words,

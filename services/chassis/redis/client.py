@@ -127,7 +127,7 @@ class AskingAllSentinel(Sentinel):
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         answers = await self._answers(service_name)
-        newest = self._newest_heard(service_name, answers)
+        newest = self._heard(service_name, answers)
         settled = [state for state in answers if _IN_FAILOVER not in state["flags"]]
         sound = [state for state in settled if self.check_master_state(state, service_name)]
         if not sound:
@@ -137,8 +137,8 @@ class AskingAllSentinel(Sentinel):
             raise MasterNotFoundError("the sentinels that name a master have not heard of the last failover")
         return believed["ip"], believed["port"]
 
-    def _newest_heard(self, service_name: str, answers: list[dict[str, Any]]) -> int:
-        """Return the newest epoch heard of lately; who told of it may have named nobody, and be gone by now."""
+    def _heard(self, service_name: str, answers: list[dict[str, Any]]) -> int:
+        """Remember what these say; return the newest epoch heard of lately, also from who is gone by now."""
         now = asyncio.get_running_loop().time()
         known, heard = self._newest.get(service_name, (0, now))
         if now - heard > _REMEMBERED:

@@ -50,8 +50,9 @@ class Outline:
     @property
     def messages(self) -> list[Message]:
         """
-        The messages of a compact body, each by its members; none where they are something else or spelled otherwise,
-        or very large, whoever has read it: what adapts a body reads those as well that nobody took apart.
+        The messages of a compact body, each by its members; none where they are something else or spelled otherwise.
+
+        None of a very large body either: `outline_of` reads none, but what adapts a body makes an outline of its own.
 
         Contents that are lists of blocks are lists of their raw members, if this was made for `blocks`.
         """

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 _EMPTY: Final = msgspec.Raw()
-_SAID_NOTHING: Final = frozenset({b"", b"null", b'""'})
+SAID_NOTHING: Final = frozenset({b"", b"null", b'""'})
 _BEGINNING: Final = (b'"{', b'"[')  # of arguments
 
 
@@ -33,14 +33,14 @@ class Fragment(msgspec.Struct, gc=False):
     def ident(self) -> bytes:
         """Return the id as a JSON string, empty where it says none; some servers count calls with numbers."""
         given = bytes(self.id)
-        if given in _SAID_NOTHING:
+        if given in SAID_NOTHING:
             return b""
         return b'"%b"' % given if given.isdigit() else given
 
     def name(self) -> bytes:
         """Return the function's name as JSON, empty where it says none."""
         given = b"" if self.function is None else bytes(self.function.name)
-        return b"" if given in _SAID_NOTHING else given
+        return b"" if given in SAID_NOTHING else given
 
 
 class Slot(msgspec.Struct):
@@ -63,7 +63,7 @@ class CallSlots:
     def slot(self, fragment: Fragment, position: int, *, alone: bool) -> int:
         """Return the slot of a fragment, a new one for a new call. `alone`: it is the only one of its delta."""
         slot = self._find(fragment, position, alone=alone)
-        if slot is None or self._is_another(self.known[slot], fragment):
+        if slot is None or _is_another(self.known[slot], fragment):
             slot = len(self.known)
             self.known.append(Slot())
         if fragment.index is not None:
@@ -82,13 +82,15 @@ class CallSlots:
         place = last if alone else position
         return place if 0 <= place <= last else None
 
-    def _is_another(self, call: Slot, fragment: Fragment) -> bool:
-        name, ident = fragment.name(), fragment.ident()
-        if not name or not call.name:
-            return False
-        if ident:
-            return ident != call.id and (name != call.name or (_begins(fragment) and not call.made))
-        return fragment.index is None and _begins(fragment)
+
+def _is_another(call: Slot, fragment: Fragment) -> bool:
+    """Whether a fragment begins a call although its place is taken."""
+    name, ident = fragment.name(), fragment.ident()
+    if not name or not call.name:
+        return False
+    if ident:
+        return ident != call.id and (name != call.name or (_begins(fragment) and not call.made))
+    return fragment.index is None and _begins(fragment)
 
 
 def _begins(fragment: Fragment) -> bool:

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from services.gateway.translation.errors import looks_like_error, read_fault
-from services.gateway.translation.passthrough.call_slots import CallSlots, Fragment
+from services.gateway.translation.passthrough.call_slots import SAID_NOTHING, CallSlots, Fragment
 from services.gateway.translation.passthrough.openai_rewrite import (
     OBJECT,
     CallEdit,
@@ -36,7 +36,6 @@ from services.gateway.wire.formats import WireFormat
 
 _DONE: Final = b"data: [DONE]\n\n"
 _EMPTY: Final = msgspec.Raw()
-_SAID_NOTHING: Final = frozenset({b"", b"null", b'""'})
 _FINISH: Final = {"sensitive": "content_filter", "model_context_window_exceeded": "length"}
 _NO_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -107,7 +106,7 @@ class OpenAIRepair(StreamRepair):
             if not data.startswith(b"{"):
                 raise
             return self._odd(self._without_fields(raw, data), data)
-        if bytes(chunk.error) not in _SAID_NOTHING or (chunk.choices is None and looks_like_error(data)):
+        if bytes(chunk.error) not in SAID_NOTHING or (chunk.choices is None and looks_like_error(data)):
             return self.fail(read_fault(200, data, now=self._now))
         return self._chunk(raw, data, chunk)
 
@@ -134,7 +133,7 @@ class OpenAIRepair(StreamRepair):
         bare = self._without_fields(raw, data)
         if any(choice.finish_reason == "network_error" for choice in choices):
             return self.fail(INFERENCE)
-        counted = bytes(chunk.usage) not in _SAID_NOTHING
+        counted = bytes(chunk.usage) not in SAID_NOTHING
         if counted:
             self.usage = read_openai(msgspec.json.decode(chunk.usage)) or self.usage
             if self._include_usage:
@@ -162,7 +161,7 @@ class OpenAIRepair(StreamRepair):
             finish = _FINISH.get(choice.finish_reason)
         drop_role, calls = False, _NO_CALLS
         if choice.delta is not None:
-            if bytes(choice.delta.role) not in _SAID_NOTHING:
+            if bytes(choice.delta.role) not in SAID_NOTHING:
                 drop_role = state.role
                 self._changed = self._changed or not state.role
                 state.role = True

@@ -12,9 +12,9 @@ from services.gateway.wire.outline import Members, Outline
 
 _HEADS: Final = frozenset({b'"system"', b'"developer"'})
 
-_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode: Final = msgspec.json.encode
 decode_members: Final = msgspec.json.Decoder(Members).decode
+decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Adapted(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ def with_words(members: Members, upstream: WireFormat, words: str) -> Members:
     """Return the members with more words at the end of the system prompt. Raises what msgspec raises."""
     if upstream is not OPENAI:
         return {**members, "system": _joined(members.get("system"), words)}
-    messages = _decode_list(members.get("messages", b""))
+    messages = decode_list(members.get("messages", b""))
     first = decode_members(messages[0]) if messages else {}
     if bytes(first.get("role", b"")) in _HEADS:
         messages[0] = raw({**first, "content": _joined(first.get("content"), words)})
@@ -50,6 +50,6 @@ def with_words(members: Members, upstream: WireFormat, words: str) -> Members:
 def _joined(content: msgspec.Raw | None, words: str) -> msgspec.Raw:
     given = b"null" if content is None else bytes(content)
     if given[:1] == b"[":
-        return raw([*_decode_list(given), {"type": "text", "text": words}])
+        return raw([*decode_list(given), {"type": "text", "text": words}])
     said = msgspec.json.decode(given, type=str | None)
     return raw(f"{said}\n\n{words}" if said else words)

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from services.gateway.dialect import Dialect
-from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_list, decode_members, raw
 from services.gateway.wire.formats import ANTHROPIC
 from services.gateway.wire.outline import Outline
 
@@ -20,14 +20,12 @@ _OBJECT: Final = ord("{")
 _OTHER: Final = re.compile(rb'"input":\s*[^{\s]')
 _NONE: Final = msgspec.Raw(b"")
 
-_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
 
 def with_object_inputs(outline: Outline, dialect: Dialect) -> Adapted | None:
     """Return a body whose calls have objects for input; None where all do. Raises what msgspec raises."""
-    if dialect.other_inputs or not _has_other(outline):
+    if dialect.non_object_inputs or not _has_other(outline):
         return None
-    given = _decode_list(outline.members["messages"])
+    given = decode_list(outline.members["messages"])
     messages = [_mended(message) for message in given]
     return None if messages == given else adapted({**outline.members, "messages": raw(messages)}, ANTHROPIC)
 
@@ -51,7 +49,7 @@ def _mended(message: msgspec.Raw) -> msgspec.Raw:
     content = members.get("content", _NONE)
     if bytes(content)[:1] != b"[":
         return message
-    blocks = _decode_list(content)
+    blocks = decode_list(content)
     mended = [_mended_block(block) for block in blocks]
     return message if mended == blocks else raw({**members, "content": mended})
 

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from services.gateway.dialect import Dialect
-from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_list, decode_members, raw
 from services.gateway.translation.requests.recent import Recent
 from services.gateway.wire.formats import ANTHROPIC
 from services.gateway.wire.outline import Members, Outline
@@ -26,7 +26,6 @@ _IS_TEXT: Final = msgspec.Raw(b'"text"')
 
 Change: TypeAlias = Callable[[Members], Members]
 
-_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_tools: Final = msgspec.json.Decoder(list[Members]).decode
 
 _TOOLS: Final = Recent[msgspec.Raw | None]()  # agents send the same ones with every request
@@ -89,7 +88,7 @@ def _each(items: msgspec.Raw, change: Change) -> msgspec.Raw:
     given = bytes(items)
     if given[:1] != b"[" or _REFERENCE not in given:
         return items
-    return raw([_changed(item, change) for item in _decode_list(given)])
+    return raw([_changed(item, change) for item in decode_list(given)])
 
 
 def _changed(item: msgspec.Raw, change: Change) -> msgspec.Raw:

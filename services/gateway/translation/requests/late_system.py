@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from services.gateway.dialect import Dialect, MidSystem
-from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_list, decode_members, raw
 from services.gateway.translation.requests.marks import system_reminder
 from services.gateway.wire.formats import ANTHROPIC
 from services.gateway.wire.outline import Outline
@@ -23,17 +23,16 @@ _TEXT: Final = msgspec.Raw(b'"text"')
 _RESULT: Final = msgspec.Raw(b'"tool_result"')
 _NONE: Final = msgspec.Raw(b"")
 
-_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str | None).decode
 
 
-def placed(outline: Outline, dialect: Dialect) -> Adapted | None:
+def without_late_system(outline: Outline, dialect: Dialect) -> Adapted | None:
     """Return a body without system messages; None where there is none. Raises what msgspec raises."""
     members = outline.members
     if dialect.mid_system is MidSystem.NATIVE or not _has_system(outline):
         return None
     found = _Conversation(hoist=dialect.mid_system is MidSystem.HOIST)
-    messages = _decode_list(members["messages"])
+    messages = decode_list(members["messages"])
     known = [message.get("role") == "system" for message in outline.messages] or map(_is_system, messages)
     for message, is_system in zip(messages, known, strict=True):
         found.take(message, is_system=is_system)
@@ -85,7 +84,7 @@ class _Conversation:
         members = decode_members(message)
         if decode_members(self._messages[-1]).get("role") != _USER and members.get("role") == _USER:
             blocks = _behind_results(_blocks(members.get("content")), self._reminders)
-            message = raw({**members, "content": raw(blocks)})
+            message = raw({**members, "content": blocks})
         else:
             self._remind()
         self._reminders = []
@@ -95,7 +94,7 @@ class _Conversation:
         last = decode_members(self._messages[-1])
         if last.get("role") == _USER:
             blocks = [*_blocks(last.get("content")), *self._reminders]
-            self._messages[-1] = raw({**last, "content": raw(blocks)})
+            self._messages[-1] = raw({**last, "content": blocks})
         else:
             self._messages.append(raw({"role": _USER, "content": self._reminders}))
 
@@ -120,6 +119,6 @@ def _blocks(content: msgspec.Raw | None) -> list[msgspec.Raw]:
     """Return a content's blocks; a text is one, and no text is none."""
     given = b"null" if content is None else bytes(content)
     if given[:1] == b"[":
-        return _decode_list(given)
+        return decode_list(given)
     text = _decode_text(given)
     return [raw({"type": "text", "text": text})] if text else []

@@ -9,7 +9,7 @@ from services.gateway.dialect import Dialect
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.depth import check_depth
 from services.gateway.translation.requests.marks import unmark_error
-from services.gateway.translation.requests.openai_images import file_block, image_block, is_unseen
+from services.gateway.translation.requests.openai_images import file_block, image_block
 from services.gateway.translation.requests.reading import read_part
 from services.gateway.wire.openai import (
     AssistantMessage,
@@ -174,11 +174,11 @@ class Content:
                 block: Block = {"type": "text", "text": part.text}
             elif isinstance(part, ImagePart):
                 block = self._image(part, f"{path}.{position}.image_url")
+                if block["type"] == "text":  # the model cannot see it
+                    self._dropped.append("messages.image_url")
             else:
                 block = file_block(part.file, self._dialect, f"{path}.{position}.file")
             blocks.append(self.mark(block, part.cache_control))
-        if any(map(is_unseen, blocks)):
-            self._dropped.append("messages.image_url")
         return blocks
 
     def _image(self, part: ImagePart, path: str) -> Block:

@@ -76,11 +76,6 @@ def _take_apart(url: str, param: str) -> tuple[str, str]:
     return _ALIASES.get(media_type, media_type) or "text/plain", data
 
 
-def is_unseen(block: Block) -> bool:
-    """Say whether a block stands for an image that the model cannot see."""
-    return block.get("text") == UNSEEN_IMAGE
-
-
 def _image(source: Block, dialect: Dialect, param: str) -> Block:
     if not dialect.images:
         if dialect.images_in_words:

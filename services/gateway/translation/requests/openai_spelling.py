@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from services.gateway.dialect import Dialect
-from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_list, decode_members, raw
 from services.gateway.wire.formats import OPENAI
 from services.gateway.wire.outline import Members, Outline
 
@@ -21,14 +21,12 @@ _NONE: Final = msgspec.Raw(b"")
 _SHORT: Final = 4096  # bytes; a look through so many is cheaper than taking them apart
 _LIMIT: Final = "max_completion_tokens"
 
-_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
 
 def respelt(outline: Outline, dialect: Dialect) -> Adapted | None:
     """Return a body in the upstream's spelling; None where it is that already. Raises what msgspec raises."""
     changed = _limited(outline.members, dialect.max_tokens_field)
     if not dialect.developer_role and _has_developer(outline):
-        messages = [_without_developer(message) for message in _decode_list(outline.members["messages"])]
+        messages = [_without_developer(message) for message in decode_list(outline.members["messages"])]
         changed = {**changed, "messages": raw(messages)}
     return None if changed is outline.members else adapted(changed, OPENAI)
 

@@ -26,7 +26,7 @@ import msgspec
 from services.gateway.dialect import Dialect
 from services.gateway.translation.refusal import TranslationError
 from services.gateway.translation.requests.openai_content import tool_input
-from services.gateway.translation.requests.openai_images import file_block, image_block, is_unseen
+from services.gateway.translation.requests.openai_images import file_block, image_block
 from services.gateway.translation.requests.responses_reasoning import Carried, opened
 from services.gateway.translation.requests.responses_tools import flat_name
 from services.gateway.wire.openai import File
@@ -190,10 +190,7 @@ class Input:
 
     def _parts(self, parts: list[Part], path: str) -> list[Block]:
         read = (self._part(part, f"{path}.{position}") for position, part in enumerate(parts))
-        blocks = [block for block in read if block is not None]
-        if any(map(is_unseen, blocks)):
-            self._dropped.append("input_image")
-        return blocks
+        return [block for block in read if block is not None]
 
     def _part(self, part: Part, path: str) -> Block | None:
         match part.type:
@@ -205,7 +202,10 @@ class Input:
                     raise _without_data(part, f"{path}.image_url")
                 if part.detail not in {None, "auto"}:
                     self._dropped.append("input_image.detail")
-                return image_block(part.image_url, self._dialect, f"{path}.image_url")
+                block = image_block(part.image_url, self._dialect, f"{path}.image_url")
+                if block["type"] == "text":  # the model cannot see it
+                    self._dropped.append("input_image")
+                return block
             case "input_file":
                 if part.file_data is None:
                     raise _without_data(part, f"{path}.file_data")

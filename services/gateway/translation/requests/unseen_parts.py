@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from services.gateway.dialect import Dialect
-from services.gateway.translation.requests.adapted import Adapted, adapted, decode_members, raw
+from services.gateway.translation.requests.adapted import Adapted, adapted, decode_list, decode_members, raw
 from services.gateway.translation.requests.marks import UNSEEN_IMAGE
 from services.gateway.wire.formats import OPENAI
 from services.gateway.wire.outline import Outline
@@ -25,15 +25,13 @@ _IS_IMAGE: Final = msgspec.Raw(_IMAGE)
 _IS_TEXT: Final = msgspec.Raw(b'"text"')
 _UNSEEN: Final = raw({"type": "text", "text": UNSEEN_IMAGE})
 
-_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
 
 def chat_legible(outline: Outline, dialect: Dialect) -> Adapted | None:
     """Return a body of parts that the upstream takes; None where it is that already. Raises what msgspec raises."""
     reading = _Reading(dialect)
     if not reading.hints or not _has_parts(outline, reading):
         return None
-    messages = [reading.message(message) for message in _decode_list(outline.members["messages"])]
+    messages = [reading.message(message) for message in decode_list(outline.members["messages"])]
     if not reading.changed:
         return None
     dropped = ("messages.image_url",) if reading.unseen else ()
@@ -43,9 +41,7 @@ def chat_legible(outline: Outline, dialect: Dialect) -> Adapted | None:
 def _has_parts(outline: Outline, reading: "_Reading") -> bool:
     """Say whether a message may have parts to change; what has been taken apart need not be looked through."""
     if outline.messages:
-        contents = [message.get("content") for message in outline.messages]
-        lists = [content for content in contents if content and memoryview(content)[0] == _LIST]
-        return any(map(reading.may_differ, lists))
+        return any(reading.may_differ(message.get("content", _NONE)) for message in outline.messages)
     given = bytes(outline.members.get("messages", _NONE))
     return any(hint in given for hint in reading.hints)
 
@@ -63,8 +59,10 @@ class _Reading:
 
     def may_differ(self, content: msgspec.Raw) -> bool:
         """Say whether a content may hold what the upstream does not take."""
+        if not content or memoryview(content)[0] != _LIST:
+            return False
         given = bytes(content)
-        return given[:1] == b"[" and any(hint in given for hint in self.hints)
+        return any(hint in given for hint in self.hints)
 
     def message(self, message: msgspec.Raw) -> msgspec.Raw:
         """Return a message as the upstream takes it; with the bytes it came in, if it does."""
@@ -72,7 +70,7 @@ class _Reading:
         content = members.get("content", _NONE)
         if not self.may_differ(content):
             return message
-        given = _decode_list(content)
+        given = decode_list(content)
         parts = [said for part in given if (said := self._part(part)) is not None]
         if parts == given:
             return message

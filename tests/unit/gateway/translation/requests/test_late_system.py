@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.dialect import GLM_ANTHROPIC, Dialect, MidSystem
-from services.gateway.translation.requests.late_system import placed
+from services.gateway.translation.requests.late_system import without_late_system
 from services.gateway.wire.mend import BROKEN
 from services.gateway.wire.outline import Outline, outline_of
 
@@ -36,7 +36,7 @@ def _placed(body: bytes, dialect: Dialect = GLM_ANTHROPIC) -> Outline | None:
     """Return what becomes of a body; None as well where it has another shape, which the caller leaves alone."""
     outline = outline_of(body, blocks=True)
     try:
-        found = None if outline is None else placed(outline, dialect)
+        found = None if outline is None else without_late_system(outline, dialect)
     except BROKEN:
         return None
     assert found is None or found.dropped == ()
